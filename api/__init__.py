@@ -1,0 +1,1 @@
+"""Who asks: REST and the web console."""

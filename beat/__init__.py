@@ -1,0 +1,1 @@
+"""When: recurrence, planning, dispatch and the Celery Beat scheduler."""

@@ -1,0 +1,1 @@
+"""What exists: tables, migrations, ledger commands, the state machine as data, queries."""

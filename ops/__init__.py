@@ -1,0 +1,1 @@
+"""How Jeongsi is run: command line, local servers, provider emulators."""

@@ -1,0 +1,1 @@
+"""What every process shares: settings, clock, connections, event names, failpoints."""

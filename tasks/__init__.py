@@ -1,0 +1,1 @@
+"""What is done: the attempt pipeline, confirm and upkeep."""

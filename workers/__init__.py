@@ -1,0 +1,1 @@
+"""Where it runs: the Celery app, its queues and the life of a worker."""
