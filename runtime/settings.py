@@ -1,0 +1,200 @@
+"""Every setting of Jeongsi: one frozen object, checked once, read at first use and never at import.
+
+Sources, strongest first: the environment, `.env`, files named by `X_FILE` (secrets and URLs), and
+for the two servers `run.json` of the local stack. `.env.example` lists them all.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from runtime import channels as _channels
+from runtime.environment import (
+    EnvironmentSource,
+    SettingsError,
+    check_database_url,
+    check_log_level,
+    check_log_levels,
+    check_names,
+    check_redis_url,
+    check_web_url,
+    explain,
+    split_numbers,
+)
+
+__all__ = ["Settings", "SettingsError", "get_settings"]
+
+Seconds = Annotated[float, Field(gt=0, le=86_400 * 366)]
+Count = Annotated[int, Field(ge=1)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+SecondsList = Annotated[tuple[Seconds, ...], NoDecode, BeforeValidator(split_numbers), Field(min_length=1)]
+WebUrl = Annotated[str, AfterValidator(check_web_url)]
+LogLevel = Annotated[str, AfterValidator(check_log_level)]
+LogLevels = Annotated[dict[str, str], NoDecode, BeforeValidator(check_log_levels)]
+Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+# Addresses hold passwords, so they are treated as secrets: never shown, and readable from a file.
+DatabaseUrl = Annotated[str | None, AfterValidator(check_database_url), Field(repr=False)]
+RedisUrl = Annotated[str | None, AfterValidator(check_redis_url), Field(repr=False)]
+BotUrls = Annotated[str, AfterValidator(_channels.check), Field(repr=False)]
+
+
+class Settings(BaseSettings):
+    """Names of people's variables are plain (`DATABASE_URL`); our own knobs start with `JEONGSI_`."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    # Servers. None means: the local stack is not running and no server was named.
+    database_url: DatabaseUrl = None
+    redis_url: RedisUrl = None
+    environment: Literal["development", "production", "testing"] = "development"
+    home: Annotated[Folder, Field(validate_default=True)] = Path(".jeongsi")
+
+    # What is logged, and where to. The file is rotated at log_file_bytes, log_file_backups old ones are kept.
+    log_level: LogLevel = "INFO"
+    log_levels: LogLevels = {}
+    log_format: Literal["auto", "console", "json"] = "auto"
+    log_file: Path | None = None
+    log_file_bytes: Count = 1024 * 1024
+    log_file_backups: Count = 5
+
+    # Providers.
+    kakao_access_token: SecretStr | None = None
+    kakao_refresh_token: SecretStr | None = None
+    kakao_rest_api_key: SecretStr | None = None
+    kakao_client_secret: SecretStr | None = None
+    kakao_api_url: WebUrl = "https://kapi.kakao.com"
+    kakao_auth_url: WebUrl = "https://kauth.kakao.com"
+    kakao_bot_url: BotUrls = ""
+    playauto_api_url: WebUrl = "https://openapi.playauto.io/api"
+    playauto_api_key: SecretStr | None = None
+    playauto_email: str | None = None
+    playauto_password: SecretStr | None = None
+    bridge_token: SecretStr | None = None
+    emulator_url: WebUrl | None = None
+
+    # A worker's hold on a slot, in seconds.
+    lock_ttl_s: Seconds = 3.0
+    lease_s: Seconds = 4.0
+    renew_s: Seconds = 1.0
+    http_deadline_s: Seconds = 10.0
+    ponr_lease_s: Seconds = 12.0
+    guard_ms: Count = 500
+    settle_s: Seconds = 60.0
+    first_lookup_s: Seconds = 15.0
+    early_wait_ms: Annotated[int, Field(ge=0)] = 250
+    part_gap_wait_s: Annotated[float, Field(ge=0)] = 2.0
+    redis_gone_s: Seconds = 5.0
+    worker_concurrency: Count = 16
+    error_streak: Count = 10
+
+    # Tries, each delay counted from the end of the try before.
+    retry_delays_s: SecondsList = (60.0, 120.0, 300.0, 600.0)
+    fast_delays_s: SecondsList = (1.0, 2.0, 5.0, 10.0)
+    max_tries: Count = 5
+
+    # Defaults of a schedule and of a room.
+    grace_s: Annotated[int, Field(ge=0)] = 300
+    validity_max_s: Count = 1800
+    validity_min_s: Count = 30
+    room_gap_s: Annotated[float, Field(ge=0)] = 30.0
+    room_quota: Count = 50
+
+    # The beat.
+    horizon_s: Seconds = 900.0
+    republish_s: Seconds = 5.0
+    republish_prepared_s: Seconds = 1.0
+    prepare_ahead_s: Seconds = 1.5
+    prepared_stale_s: Seconds = 2.0
+    tick_max_s: Seconds = 1.0
+    plan_chunk: Count = 5000
+    dispatch_chunk: Count = 5000
+    plan_budget_ms: Count = 200
+    catch_up_max: Count = 10_000
+    hint_max: Count = 100
+
+    # How long things are kept, in days.
+    ledger_days: Count = 90
+    log_days: Count = 30
+
+    # Flower. Without a password one is made and kept in home.
+    flower_address: str = "127.0.0.1"
+    flower_port: Port = 5555
+    flower_user: str = "jeongsi"
+    flower_password: SecretStr | None = None
+
+    # Fault tests only; refused in production.
+    failpoints: str = ""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Our own reader in place of the four stock ones: it alone knows X_FILE and names the variable."""
+        return init_settings, EnvironmentSource(settings_cls)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        """Settings that only make sense together. Each sentence names both and what is right."""
+        rules = {
+            "JEONGSI_RENEW_S must be below JEONGSI_LOCK_TTL_S, else the lock ends between two renewals":
+                self.renew_s < self.lock_ttl_s,
+            "JEONGSI_LOCK_TTL_S must not be above JEONGSI_LEASE_S, else a freed slot stays locked":
+                self.lock_ttl_s <= self.lease_s,
+            "JEONGSI_PONR_LEASE_S must be at least JEONGSI_HTTP_DEADLINE_S + JEONGSI_GUARD_MS, else a "
+            "slot is reaped while its request is still running":
+                self.ponr_lease_s >= self.http_deadline_s + self.guard_ms / 1000,
+            "JEONGSI_SETTLE_S must be above JEONGSI_HTTP_DEADLINE_S, else absence is believed while the "
+            "request is still running":
+                self.settle_s > self.http_deadline_s,
+            "JEONGSI_FIRST_LOOKUP_S must not be above JEONGSI_SETTLE_S": self.first_lookup_s <= self.settle_s,
+            "JEONGSI_VALIDITY_MIN_S must not be above JEONGSI_VALIDITY_MAX_S":
+                self.validity_min_s <= self.validity_max_s,
+            "JEONGSI_RETRY_DELAYS_S needs a delay for every try after the first (JEONGSI_MAX_TRIES - 1)":
+                len(self.retry_delays_s) >= self.max_tries - 1,
+        }  # fmt: skip
+        broken = [sentence for sentence, holds in rules.items() if not holds]
+        if broken:
+            raise ValueError("; ".join(broken))
+        return self
+
+    def channels(self) -> dict[str, str]:
+        """Channel name -> URL of the room bot behind it: KAKAO_BOT_URL's, then the emulator's."""
+        return _channels.parse(self.kakao_bot_url) | _channels.of_emulator(self.emulator_url)
+
+    def needed_database_url(self) -> str:
+        """`database_url`, or a SettingsError that says how to get one."""
+        if self.database_url is None:
+            raise SettingsError(_NO_SERVER.format(name="DATABASE_URL", server="PostgreSQL", home=self.home))
+        return self.database_url
+
+    def needed_redis_url(self) -> str:
+        """`redis_url`, or a SettingsError that says how to get one."""
+        if self.redis_url is None:
+            raise SettingsError(_NO_SERVER.format(name="REDIS_URL", server="Redis", home=self.home))
+        return self.redis_url
+
+
+_NO_SERVER = (
+    "{name} is not set, and no local stack runs in {home}. Start one with `make up`, or set {name} to a "
+    "{server} of your own"
+)
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """This process's settings, read once. Raises SettingsError naming each wrong variable and why."""
+    check_names(Settings)
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError(explain(Settings, error)) from None
