@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import Connection, errors, pq
+from psycopg import Connection, errors
+from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
-from psycopg.waiting import Ready
 from psycopg_pool import ConnectionPool, PoolTimeout
 from sqlalchemy import Engine, create_engine
 
@@ -47,22 +47,14 @@ class Bounded(Connection[TupleRow]):
     Past that it is closed and OperationalError raised, as for a lost connection.
     """
 
-    def wait(self, gen: Generator[Any, Any, T], interval: float = 0.1) -> T:
-        return super().wait(_bounded(gen, self.pgconn, clock().monotonic() + ANSWER_S), interval)
-
-
-def _bounded(gen: Generator[Any, Any, T], pgconn: pq.abc.PGconn, until: float) -> Generator[Any, Any, T]:
-    try:
-        wanted = next(gen)
-        while True:
-            ready = yield wanted
-            if ready == Ready.NONE and clock().monotonic() > until:
-                gen.close()
-                pgconn.finish()
-                raise psycopg.OperationalError(f"the database did not answer within {ANSWER_S:g} s")
-            wanted = gen.send(ready)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        try:
+            return super().wait(gen, interval, ANSWER_S if timeout is None else timeout)
+        except errors._WaitTimeout:
+            if timeout is not None:
+                raise
+            self.pgconn.finish()  # its answer may still come, and nobody may take it for another's
+            raise psycopg.OperationalError(f"the database did not answer within {ANSWER_S:g} s") from None
 
 
 _pool: tuple[int, ConnectionPool[Bounded]] | None = None
@@ -122,7 +114,7 @@ def listen_connection() -> Connection[TupleRow]:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether trying again can help: deadlock, serialization, restart, lost connection, no connection free."""
+    """Whether trying again can help: deadlock, serialization, restart, connection lost or none free."""
     if isinstance(error, RETRYABLE):
         return True
     if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):

@@ -1,0 +1,214 @@
+"""What happens, by name. Code says `emit(Event.SEND_STARTED, message_id=…)`; subscribers log and count it.
+
+The names are an interface: dashboards, tests and people search for them, so they never change meaning.
+Each has a level and a sentence; the fields given beside those in the sentence go along as keys.
+"""
+
+from __future__ import annotations
+
+import logging
+import string
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import structlog
+
+from runtime.logs import configure_logging, masked
+
+__all__ = ["SENTENCES", "Event", "Sentence", "captured", "configure_logging", "emit", "subscribe"]
+
+
+class Event(StrEnum):
+    """The stable names."""
+
+    # The way of a message (A43-A48). Each carries message_id, the slot's public id.
+    SCHEDULED = "message.scheduled"
+    SEND_STARTED = "message.send_started"
+    SEND_SUCCEEDED = "message.send_succeeded"
+    CONFIRMED = "message.confirmed"
+    RETRY = "message.retry"
+    FINAL_FAILURE = "message.final_failure"
+    # Its other ends.
+    UNRESOLVED = "message.unresolved"
+    PARTIAL = "message.partial"
+    EXPIRED = "message.expired"
+    SKIPPED = "message.skipped"
+    CANCELLED = "message.cancelled"
+    # A worker's hold on a slot.
+    WAITING = "message.waiting"
+    LOCKED_ELSEWHERE = "slot.locked_elsewhere"
+    LEASE_REFUSED = "slot.lease_refused"
+    LEASE_LOST = "slot.lease_lost"
+    GUARD_MISSED = "slot.guard_missed"
+    LATE_EVIDENCE = "slot.late_evidence"
+    # Servers that come and go.
+    REDIS_GONE = "redis.gone"
+    REDIS_BACK = "redis.back"
+    LEDGER_GONE = "ledger.gone"
+    LEDGER_BACK = "ledger.back"
+    JOURNAL_WRITTEN = "journal.written"
+    JOURNAL_REPLAYED = "journal.replayed"
+    CHANNEL_DOWN = "channel.down"
+    CHANNEL_BACK = "channel.back"
+    # The beat.
+    BEAT_STARTED = "beat.started"
+    BEAT_STOPPED = "beat.stopped"
+    TICK_FAILED = "beat.tick_failed"
+    TICK_SLOW = "beat.tick_slow"
+    PLANNED = "beat.planned"
+    DISPATCHED = "beat.dispatched"
+    REAPED = "beat.reaped"
+    REPUBLISHED = "beat.republished"
+    PREPARED_DROPPED = "beat.prepared_dropped"
+    SCHEDULE_UNREADABLE = "schedule.unreadable"
+    SLOTS_MISSED = "schedule.slots_missed"
+    # Workers and their queues.
+    WORKER_STARTED = "worker.started"
+    WORKER_STOPPING = "worker.stopping"
+    WORKER_STOPPED = "worker.stopped"
+    POLLING_LEDGER = "worker.polling_ledger"
+    HINT_DROPPED = "queue.hint_dropped"
+    HINT_UNKNOWN_VERSION = "queue.hint_unknown_version"
+    TASK_SURPRISED = "task.surprised"
+    # Upkeep.
+    PARTITIONS_MADE = "upkeep.partitions_made"
+    PARTITIONS_DROPPED = "upkeep.partitions_dropped"
+
+
+class Sentence(NamedTuple):
+    """How an event is told: its log level and its words, with {fields}."""
+
+    level: int
+    text: str
+
+
+def _info(text: str) -> Sentence:
+    return Sentence(logging.INFO, text)
+
+
+def _debug(text: str) -> Sentence:
+    return Sentence(logging.DEBUG, text)
+
+
+def _warning(text: str) -> Sentence:
+    return Sentence(logging.WARNING, text)
+
+
+def _error(text: str) -> Sentence:
+    return Sentence(logging.ERROR, text)
+
+
+SENTENCES: Mapping[Event, Sentence] = {
+    Event.SCHEDULED: _info("Message {message_id} is scheduled for {at}"),
+    Event.SEND_STARTED: _info("Sending message {message_id} to {room}, try {attempt}"),
+    Event.SEND_SUCCEEDED: _info("Message {message_id} was accepted by {channel}"),
+    Event.CONFIRMED: _info("Message {message_id} is confirmed"),
+    Event.RETRY: _info("Message {message_id} is tried again in {delay_s} s: {reason}"),
+    Event.FINAL_FAILURE: _info("Message {message_id} has failed for good: {reason}"),
+    Event.UNRESOLVED: _warning("Message {message_id} may have arrived, nobody can tell: {reason}"),
+    Event.PARTIAL: _warning("Message {message_id} arrived in part: {reason}"),
+    Event.EXPIRED: _warning("Message {message_id} was not sent in time: {reason}"),
+    Event.SKIPPED: _info("Message {message_id} is skipped: {reason}"),
+    Event.CANCELLED: _info("Message {message_id} is cancelled: {reason}"),
+    Event.WAITING: _debug("Message {message_id} waits: {reason}"),
+    Event.LOCKED_ELSEWHERE: _debug("Another worker holds message {message_id}"),
+    Event.LEASE_REFUSED: _debug("The ledger gave no lease for message {message_id}: {reason}"),
+    Event.LEASE_LOST: _warning("The hold on message {message_id} was lost; nothing more is written for it"),
+    Event.GUARD_MISSED: _info("Message {message_id} was not written: the way there took {took_ms} ms"),
+    Event.LATE_EVIDENCE: _info("A late answer for message {message_id}: {kind}"),
+    Event.REDIS_GONE: _warning("Redis does not answer ({error}); the ledger alone decides until it is back"),
+    Event.REDIS_BACK: _info("Redis answers again after {gone_s} s"),
+    Event.LEDGER_GONE: _error("Postgres does not answer ({error}); nothing is sent until it is back"),
+    Event.LEDGER_BACK: _info("Postgres answers again after {gone_s} s"),
+    Event.JOURNAL_WRITTEN: _warning(
+        "Evidence for message {message_id} went to the journal, Postgres is away"
+    ),
+    Event.JOURNAL_REPLAYED: _info("{count} journal entries are in the ledger now"),
+    Event.CHANNEL_DOWN: _error("Channel {channel} is down: {reason}"),
+    Event.CHANNEL_BACK: _info("Channel {channel} is back"),
+    Event.BEAT_STARTED: _info("Beat {node} has started"),
+    Event.BEAT_STOPPED: _info("Beat {node} has stopped"),
+    Event.TICK_FAILED: _error("A tick failed and is repeated: {error}"),
+    Event.TICK_SLOW: _warning("A tick took {took_ms} ms"),
+    Event.PLANNED: _debug("{count} slots were planned"),
+    Event.DISPATCHED: _debug("{count} slots were dispatched"),
+    Event.REAPED: _warning("{count} slots were taken back from workers that went silent"),
+    Event.REPUBLISHED: _info("{count} hints were published again"),
+    Event.PREPARED_DROPPED: _warning("A prepared batch of {count} was {stale_ms} ms old and thrown away"),
+    Event.SCHEDULE_UNREADABLE: _error("Schedule {schedule_id} cannot be read: {reason}"),
+    Event.SLOTS_MISSED: _error("Schedule {schedule_id} missed {count} slots from {start} to {end}: {reason}"),
+    Event.WORKER_STARTED: _info("Worker {node} has started on {queues}"),
+    Event.WORKER_STOPPING: _info("Worker {node} finishes {running} running sends and stops"),
+    Event.WORKER_STOPPED: _info("Worker {node} has stopped"),
+    Event.POLLING_LEDGER: _warning("Worker {node} takes due slots from Postgres while Redis is away"),
+    Event.HINT_DROPPED: _warning("A message in queue {queue} was no hint of ours and is dropped: {reason}"),
+    Event.HINT_UNKNOWN_VERSION: _warning("A hint of version {version} is left to a newer worker"),
+    Event.TASK_SURPRISED: _error("Task {task} met something nobody expected: {error}"),
+    Event.PARTITIONS_MADE: _info("Partitions were made ahead: {names}"),
+    Event.PARTITIONS_DROPPED: _info("Partitions past retention were dropped: {names}"),
+}
+
+Subscriber = Callable[[Event, Mapping[str, Any]], None]
+
+
+def emit(event: Event, **fields: Any) -> None:
+    """Tell the log and every subscriber. Never raises: telling must not stop what is told.
+
+    Logged under the caller's module, so JEONGSI_LOG_LEVELS works on it. Secrets are masked by key name.
+    """
+    _log(event, fields, sys._getframe(1).f_globals.get("__name__", "jeongsi"))
+    for subscriber in tuple(_subscribers):
+        try:
+            subscriber(event, fields)
+        except Exception:
+            logging.getLogger(__name__).exception("A subscriber of events failed")
+
+
+def subscribe(subscriber: Subscriber) -> Callable[[], None]:
+    """Hear every event of this process, on the thread that emits it. Returns what ends it."""
+    _subscribers.append(subscriber)
+
+    def unsubscribe() -> None:
+        if subscriber in _subscribers:
+            _subscribers.remove(subscriber)
+
+    return unsubscribe
+
+
+@contextmanager
+def captured() -> Iterator[list[tuple[Event, Mapping[str, Any]]]]:
+    """The events emitted in this process while the block runs, as a list that grows."""
+    heard: list[tuple[Event, Mapping[str, Any]]] = []
+    stop = subscribe(lambda event, fields: heard.append((event, fields)))
+    try:
+        yield heard
+    finally:
+        stop()
+
+
+_subscribers: list[Subscriber] = []
+
+
+class _Lenient(string.Formatter):
+    """A sentence with a missing field is still worth logging."""
+
+    def get_value(self, key: int | str, args: Any, kwargs: Mapping[str, Any]) -> Any:
+        return kwargs.get(str(key), "?")
+
+
+_lenient = _Lenient()
+
+
+def _log(event: Event, fields: Mapping[str, Any], module: str) -> None:
+    sentence = SENTENCES[event]
+    if not logging.getLogger(module).isEnabledFor(sentence.level):
+        return
+    try:
+        safe = masked(fields)
+        told = _lenient.vformat(sentence.text, (), safe)
+        structlog.stdlib.get_logger(module).log(sentence.level, told, **{**safe, "action": event.value})
+    except Exception:
+        logging.getLogger(__name__).exception("An event could not be logged: %s", event.value)
