@@ -25,7 +25,7 @@ _BEARER = re.compile(r"\b(Bearer|KakaoAK|Basic)\s+[\w.~+/=-]+", re.I)
 
 
 def masked(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy fit for a log, at any depth: values of secret-looking keys hidden, texts cut at 50 characters."""
+    """A copy fit for a log, at any depth: values of secret-looking keys hidden, texts cut to 50 letters."""
     return {str(key): _masked_value(str(key), value) for key, value in fields.items()}
 
 
