@@ -16,6 +16,7 @@ from beat.recurrence.instants import (
     max_per_day,
     next_after,
     next_instants,
+    wall_times_on,
 )
 from beat.recurrence.rules import KINDS, WEEKDAYS, Rule, Rules, parse_rules, parse_rules_text
 from beat.recurrence.zones import zone_names, zone_of
@@ -36,6 +37,7 @@ __all__ = [
     "next_instants",
     "parse_rules",
     "parse_rules_text",
+    "wall_times_on",
     "zone_names",
     "zone_of",
 ]

@@ -8,6 +8,7 @@ has one in range. `at` rules stand outside: they are instants already.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -18,6 +19,7 @@ from beat.recurrence.zones import ceil_ms, floor_ms, instant_ms, local_date, to_
 
 _ONE_DAY = timedelta(days=1)
 _FOREVER_MS = 1 << 62
+_HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,7 @@ def daily_instants(rules: Rules, tz: str, day: date) -> tuple[datetime, ...]:
 def max_per_day(rules: Rules, tz: str) -> int:
     """The most slots that one local day can have.
 
-    Calendars repeat after 28 years (1901 to 2099), so cron days are tried over 28 years; a day is
-    counted by which rules fire on it, hence once per combination.
+    Calendars repeat after 28 years (1901 to 2099), so cron days are tried over 28 years.
     """
     walls = _walls(rules)
     zone = zone_of(tz)
@@ -102,15 +103,18 @@ def max_per_day(rules: Rules, tz: str) -> int:
     days = {local_date(ms, zone) for ms in exact} | {rule.day for rule in walls if isinstance(rule, Once)}
     span = 10_228 if any(isinstance(rule, Cron) for rule in walls) else 7
     days.update(date(2024, 1, 1) + timedelta(days=number) for number in range(span))
-    seen: dict[tuple[tuple[int, ...], ...], int] = {}
-    most = 0
-    for day in days:
-        fired = tuple(rule.seconds_on(day) for rule in walls)
-        if fired not in seen:
-            seen[fired] = len({second for seconds in fired for second in seconds})
-        own = sum(1 for ms in exact if local_date(ms, zone) == day) if exact else 0
-        most = max(most, seen[fired] + own)
-    return most
+    own = Counter(local_date(ms, zone) for ms in exact)
+    return max(wall_times_on(rules, day) + own[day] for day in days)
+
+
+def wall_times_on(rules: Rules, day: date) -> int:
+    """How many different wall times one day has; cheap, and never less than its instants."""
+    return _distinct(tuple(rule.seconds_on(day) for rule in _walls(rules)))
+
+
+@lru_cache(maxsize=4096)
+def _distinct(times: tuple[tuple[int, ...], ...]) -> int:
+    return len({second for seconds in times for second in seconds})
 
 
 def _bounds(start: datetime, window: Window, *, inclusive: bool) -> tuple[int, int]:
@@ -122,9 +126,31 @@ def _bounds(start: datetime, window: Window, *, inclusive: bool) -> tuple[int, i
     return first, last
 
 
-@lru_cache(maxsize=65_536)
 def _first_from(rules: Rules, tz: str, first: int) -> int | None:
     """The first instant at or after `first`."""
+    ahead = _of_hour(rules, tz, first // _HOUR_MS)
+    place = bisect_left(ahead, first)
+    return ahead[place] if place < len(ahead) else None
+
+
+@lru_cache(maxsize=65_536)
+def _of_hour(rules: Rules, tz: str, hour: int) -> tuple[int, ...]:
+    """The instants of one hour since 1970 and the first one after it.
+
+    Cursors differ by schedule, but in a burst they stand in the same hour and share this answer.
+    """
+    found: list[int] = []
+    moment = _search(rules, tz, hour * _HOUR_MS)
+    while moment is not None:
+        found.append(moment)
+        if moment >= (hour + 1) * _HOUR_MS:
+            break
+        moment = _search(rules, tz, moment + 1)
+    return tuple(found)
+
+
+def _search(rules: Rules, tz: str, first: int) -> int | None:
+    """The first instant at or after `first`, day by day."""
     found = [rule.ms for rule in rules if isinstance(rule, At) and rule.ms >= first]
     # A gap can carry a wall time into the next day, and the date line once skipped a whole one,
     # so the search begins a day early.
