@@ -1,0 +1,241 @@
+"""What a beat says to the ledger: plan, expire, coalesce, reap, dispatch, republish, refresh.
+
+Any number of beats may say it at once. Each call is one short transaction on an autocommit
+connection; ``planning`` is the exception, a transaction of the caller's that holds clock rows.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row
+
+from runtime.ids import SlotId
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ClockRow:
+    """One schedule's clock: its newest rules and limits, and how far it is planned."""
+
+    schedule_id: int
+    kind: str
+    rules: list[dict[str, Any]]
+    tz: str
+    version: int
+    version_from: dt.datetime
+    planned_to: dt.datetime | None
+    replan_from: dt.datetime | None
+    due_at: dt.datetime
+    enabled: bool
+    valid_from: dt.datetime
+    valid_until: dt.datetime
+    grace_s: int
+    validity_s: int | None
+    misfire: str
+    priority: int
+    room_ref: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a schedule as the history names it; in force after ``since``, up to the next version's."""
+
+    schedule_id: int
+    version: int
+    since: dt.datetime
+    clock: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """One slot to lay down. ``expired``: its time passed while no beat was alive."""
+
+    slot: SlotId
+    version: int
+    start_by: dt.datetime
+    finish_by: dt.datetime
+    superseded: bool
+    expired: bool
+    room_ref: int | None
+    priority: int
+    keep_latest: bool
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A slot that was moved to ``queued``: somebody should be told."""
+
+    sid: int
+    sat: dt.datetime
+    phase: str
+    not_before: dt.datetime
+    priority: int
+    channel: str | None
+    device: str | None
+
+    @property
+    def slot(self) -> SlotId:
+        """The slot's identity."""
+        return SlotId(self.sid, self.sat)
+
+
+def now(db: Connection) -> dt.datetime:
+    """The ledger's clock, the one that decides."""
+    row = db.execute("SELECT ledger_now()").fetchone()
+    assert row is not None
+    value: dt.datetime = row[0]
+    return value
+
+
+def take_clocks(db: Connection, until: dt.datetime, limit: int) -> list[ClockRow]:
+    """Lock and return the clocks due before ``until``; must run inside the caller's transaction."""
+    with db.cursor(row_factory=class_row(ClockRow)) as cursor:
+        return cursor.execute(
+            "SELECT schedule_id, kind, rules, tz, version, version_from, planned_to, replan_from, due_at, enabled,"
+            " valid_from, valid_until, grace_s, validity_s, misfire, priority, room_ref FROM schedule_clock"
+            " WHERE due_at <= %s ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED",
+            (until, limit),
+        ).fetchall()
+
+
+def versions(db: Connection, schedule_ids: Sequence[int]) -> list[Version]:
+    """Every version of these schedules, oldest first. Only asked when a walk starts before the newest one."""
+    with db.cursor(row_factory=class_row(Version)) as cursor:
+        return cursor.execute(
+            "SELECT schedule_id, version, valid_from AS since, clock FROM kb_schedule_history"
+            " WHERE schedule_id = ANY(%s::bigint[]) ORDER BY schedule_id, version",
+            (list(schedule_ids),),
+        ).fetchall()
+
+
+def lay_down(db: Connection, promises: Sequence[Promise]) -> int:
+    """Insert promised slots; one that stands already is left alone. Answers how many are new."""
+    if not promises:
+        return 0
+    row = db.execute(
+        "SELECT plan_slots(%s::bigint[], %s::timestamptz[], %s::int[], %s::timestamptz[], %s::timestamptz[], %s::boolean[],"
+        " %s::boolean[], %s::bigint[], %s::smallint[], %s::boolean[], %s::text[])",
+        (
+            [p.slot.schedule_id for p in promises],
+            [p.slot.slot_at for p in promises],
+            [p.version for p in promises],
+            [p.start_by for p in promises],
+            [p.finish_by for p in promises],
+            [p.superseded for p in promises],
+            [p.expired for p in promises],
+            [p.room_ref for p in promises],
+            [p.priority for p in promises],
+            [p.keep_latest for p in promises],
+            [p.kind for p in promises],
+        ),
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def move_cursors(db: Connection, cursors: Sequence[tuple[int, dt.datetime | None]]) -> None:
+    """Set ``planned_to`` (None: no further instant) and forget ``replan_from``; same transaction as the slots."""
+    db.execute(
+        "WITH c AS (SELECT * FROM unnest(%s::bigint[], %s::timestamptz[]) c(id, planned_to)),"
+        " u AS (UPDATE schedule_clock s SET planned_to = c.planned_to, replan_from = NULL FROM c"
+        " WHERE s.schedule_id = c.id RETURNING s.schedule_id)"
+        " INSERT INTO schedule_dirty (schedule_id) SELECT schedule_id FROM u",
+        ([c[0] for c in cursors], [c[1] for c in cursors]),
+    )
+
+
+def record_gap(db: Connection, schedule_id: int, start: dt.datetime, end: dt.datetime, why: str) -> None:
+    """One incident row that stands for promised instants too many or too old for rows of their own."""
+    db.execute(
+        "INSERT INTO incidents (at, kind, schedule_id, range_from, range_to, detail)"
+        " VALUES (ledger_now(), 'slots_not_laid_down', %s, %s, %s, jsonb_build_object('why', %s::text))",
+        (schedule_id, start, end, why),
+    )
+
+
+def mark_unreadable(db: Connection, schedule_id: int, version: int, why: str) -> None:
+    """A schedule that no rule can read becomes `error` with the reason, unless it was edited meanwhile."""
+    db.execute("UPDATE schedule_clock SET planned_to = NULL, replan_from = NULL WHERE schedule_id = %s AND version = %s",
+               (schedule_id, version))  # fmt: skip
+    db.execute(
+        "UPDATE kb_schedule SET status = 'error', error_reason = %s WHERE id = %s AND version = %s AND status = 'active'",
+        (why, schedule_id, version),
+    )
+
+
+def expire(db: Connection, limit: int) -> int:
+    """Close what may no longer start or go on; answers how many."""
+    return _count(db, "SELECT expire_due(%s)", (limit,))
+
+
+def coalesce(db: Connection, ahead_s: float, limit: int) -> int:
+    """Skip what a newer due slot of the same schedule replaces (misfire = latest); answers how many."""
+    return _count(db, "SELECT coalesce_due(%s, %s)", (dt.timedelta(seconds=ahead_s), limit))
+
+
+def reap(db: Connection, limit: int) -> list[tuple[SlotId, str, str | None]]:
+    """Take expired leases; answers slot, new state and why, for each."""
+    rows = db.execute("SELECT * FROM reap(%s)", (limit,)).fetchall()
+    return [(SlotId(sid, sat), state, reason) for sid, sat, state, reason in rows]
+
+
+def dispatch(
+    db: Connection, until: dt.datetime, limit: int, again_s: float, again_prepared_s: float
+) -> list[Due]:
+    """Move slots due before ``until`` to queued. After the return the caller publishes, never before."""
+    with db.cursor(row_factory=class_row(Due)) as cursor:
+        return cursor.execute(
+            "SELECT * FROM dispatch(%s, %s, %s, %s)",
+            (until, limit, dt.timedelta(seconds=again_s), dt.timedelta(seconds=again_prepared_s)),
+        ).fetchall()
+
+
+def republish(db: Connection, phase: str, limit: int, again_s: float, publish: bool) -> list[Due]:
+    """Queued slots whose hint looks lost; with ``publish`` False they are only looked at again later."""
+    with db.cursor(row_factory=class_row(Due)) as cursor:
+        return cursor.execute(
+            "SELECT * FROM republish(%s, %s, %s, %s)", (phase, limit, dt.timedelta(seconds=again_s), publish)
+        ).fetchall()
+
+
+def next_wakeup(db: Connection, horizon_s: float) -> dt.datetime | None:
+    """When there is something to do next, None if nothing is known."""
+    row = db.execute("SELECT next_wakeup(%s)", (dt.timedelta(seconds=horizon_s),)).fetchone()
+    return row[0] if row else None
+
+
+def refresh(db: Connection, limit: int) -> int:
+    """Bring last_sent_at, send_count, next_send_at and `completed` up to date; answers how many schedules."""
+    return _count(db, "SELECT refresh_schedules(%s)", (limit,))
+
+
+def tick_done(db: Connection, node: str, started_at: dt.datetime, silence_s: float) -> dt.datetime:
+    """Note a completed tick; a silence of all beats before it becomes one incident. Answers the ledger's time."""
+    row = db.execute("SELECT beat_tick(%s, %s, %s)", (node, started_at, dt.timedelta(seconds=silence_s))).fetchone()
+    assert row is not None
+    value: dt.datetime = row[0]
+    return value
+
+
+def ensure_partitions(db: Connection, retention_days: int) -> int:
+    """Make the weeks that are missing; answers how many tables were made."""
+    return _count(db, "SELECT ensure_partitions(%s)", (dt.timedelta(days=retention_days),))
+
+
+def drop_old_partitions(db: Connection, ledger_days: int, log_days: int) -> list[str]:
+    """Drop whole weeks past retention; answers the tables dropped."""
+    row = db.execute(
+        "SELECT drop_old_partitions(%s, %s)", (dt.timedelta(days=ledger_days), dt.timedelta(days=log_days))
+    ).fetchone()
+    return list(row[0]) if row else []
+
+
+def _count(db: Connection, statement: str, arguments: tuple[object, ...]) -> int:
+    row = db.execute(statement.encode(), arguments).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,115 @@
+"""Bring a database to what this version of the code expects.
+
+Tables change by Alembic migrations, once each. Functions, triggers and views (``models/sql``) are
+installed again whenever their text differs from what the database holds: they carry no data, so the
+newest text is always right (docs/decisions/0001-ledger-commands.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine, text
+
+from models.states import EDGES
+
+_HERE = Path(__file__).parent
+_LOCK = 0x4A454F4E  # one migrator at a time, whoever it is
+
+
+class MigrationNeeded(RuntimeError):
+    """The database is not at this version's schema; run `jeongsi db upgrade`."""
+
+
+def upgrade(url: str) -> list[str]:
+    """Migrate the database at ``url``, install the functions, make the partitions.
+
+    Returns what was done, a sentence each (empty: it was up to date). Safe to run at any time by
+    any number of processes; one works, the others wait for it.
+    """
+    done: list[str] = []
+    engine = create_engine(sqlalchemy_url(url), isolation_level="AUTOCOMMIT")
+    with engine.connect() as guard:
+        guard.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+        try:
+            worker = create_engine(sqlalchemy_url(url))
+            with worker.begin() as connection:
+                before = current(connection)
+                _alembic(connection)
+                after = current(connection)
+                if before != after:
+                    done.append(f"tables: {before or 'nothing'} -> {after}")
+            with worker.begin() as connection:
+                done += _install_functions(connection)
+            worker.dispose()
+        finally:
+            guard.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
+    engine.dispose()
+    return done
+
+
+def current(connection: Connection) -> str | None:
+    """The table revision of a database, None for an empty one."""
+    if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar() is None:
+        return None
+    return connection.execute(text("SELECT max(version_num) FROM alembic_version")).scalar()
+
+
+def check(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Raise ``MigrationNeeded`` unless the database holds this version's tables and functions."""
+    row = connection.execute("SELECT to_regclass('sql_version') IS NOT NULL").fetchone()
+    if row is None or not row[0]:
+        raise MigrationNeeded("the database is empty: run `jeongsi db upgrade`")
+    held = connection.execute("SELECT hash FROM sql_version").fetchone()
+    if held is None or held[0] != functions_hash():
+        raise MigrationNeeded("the database holds another version's functions: run `jeongsi db upgrade`")
+
+
+def functions_hash() -> str:
+    """Fingerprint of every function, trigger, view and edge that this version installs."""
+    digest = hashlib.sha256()
+    for path in _function_files():
+        digest.update(path.read_bytes())
+    digest.update(repr(sorted((a.value, b.value) for a, b in EDGES)).encode())
+    return digest.hexdigest()
+
+
+def sqlalchemy_url(url: str) -> str:
+    """The same URL with the psycopg driver named, as SQLAlchemy wants it."""
+    scheme, rest = url.split("://", 1)
+    return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url
+
+
+def _alembic(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_HERE / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _function_files() -> list[Path]:
+    return sorted((_HERE / "sql").glob("*.sql"))
+
+
+def _install_functions(connection: Connection) -> list[str]:
+    connection.execute(text("CREATE TABLE IF NOT EXISTS sql_version (hash text NOT NULL, at timestamptz NOT NULL)"))
+    held = connection.execute(text("SELECT hash FROM sql_version")).scalar()
+    wanted = functions_hash()
+    done = []
+    if held != wanted:
+        raw = connection.connection.cursor()
+        for path in _function_files():
+            raw.execute(path.read_text(encoding="utf-8"))
+        raw.execute("DELETE FROM slot_edge")
+        raw.executemany("INSERT INTO slot_edge VALUES (%s, %s)", [(a.value, b.value) for a, b in EDGES])
+        raw.execute("DELETE FROM sql_version")
+        raw.execute("INSERT INTO sql_version VALUES (%s, clock_timestamp())", (wanted,))
+        done.append("functions: installed")
+    made = connection.execute(text("SELECT ensure_partitions()")).scalar()
+    if made:
+        done.append(f"partitions: {made} made")
+    return done

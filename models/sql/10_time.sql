@@ -1,0 +1,14 @@
+-- The one clock of every decision. Tests replace this function to move time.
+CREATE OR REPLACE FUNCTION ledger_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$ SELECT clock_timestamp() $$;
+
+-- The Korean calendar day of an instant: quotas and reports count by it.
+CREATE OR REPLACE FUNCTION korean_day(at timestamptz) RETURNS date LANGUAGE sql IMMUTABLE AS $$
+  SELECT (at AT TIME ZONE 'Asia/Seoul')::date $$;
+
+-- Who acts: set by `SET LOCAL jeongsi.who`, else the database user (raw SQL).
+CREATE OR REPLACE FUNCTION ledger_who() RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT coalesce(nullif(current_setting('jeongsi.who', true), ''), session_user::text) $$;
+
+-- Public id of a slot: schedule id, slot time as Unix milliseconds.
+CREATE OR REPLACE FUNCTION slot_public_id(sid bigint, sat timestamptz) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT sid::text || '-' || (extract(epoch FROM sat) * 1000)::bigint::text $$;

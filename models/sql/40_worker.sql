@@ -1,0 +1,299 @@
+-- What workers say to the ledger. Every command takes a set, locks slots in key order, then rooms, then devices,
+-- decides per slot and answers per slot. The bounds lo/hi let the executor open only the partitions that hold the set.
+
+-- lease: queued -> leased, revocable. Verdicts: leased | early | taken | over | gone.
+--   early: not_before lies ahead by wait_ms; over: start_by or finish_by passed (expire_due closes it);
+--   taken: somebody else has it or it is not queued; gone: no such slot (an edit removed it).
+CREATE OR REPLACE FUNCTION slot_lease(p_sid bigint[], p_sat timestamptz[], p_owner uuid, p_ttl interval)
+RETURNS TABLE (sid bigint, sat timestamptz, verdict text, wait_ms double precision, fence bigint, phase text, content_version int, exposed int,
+  finish_ms double precision, age_ms double precision, dup_risk boolean, reason text, provider_kind text, cancel_requested boolean,
+  room_ref bigint, room text, room_name text, channel text, device text, gap_ms int, title text, tz text, content jsonb, parts jsonb)
+LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+#variable_conflict use_column
+DECLARE t timestamptz; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
+BEGIN
+  PERFORM 1 FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
+    WHERE s.slot_at BETWEEN lo AND hi ORDER BY s.schedule_id, s.slot_at FOR UPDATE OF s;
+  t := ledger_now();
+  RETURN QUERY
+  WITH i AS (SELECT DISTINCT u.sid, u.sat FROM unnest(p_sid, p_sat) u(sid, sat)),
+  j AS (SELECT i.sid, i.sat, s.schedule_id AS found, s.not_before,
+          CASE WHEN s.schedule_id IS NULL THEN 'gone' WHEN s.state <> 'queued' THEN 'taken' WHEN s.not_before > t THEN 'early'
+               WHEN s.phase = 'send' AND (s.cancel_requested OR s.finish_by < t OR (s.admitted_at IS NULL AND s.start_by < t)) THEN 'over'
+               ELSE 'leased' END AS verdict
+        FROM i LEFT JOIN slots s ON s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi),
+  u AS (UPDATE slots s SET state = 'leased', owner = p_owner, lease_until = t + p_ttl, fence = s.fence + 1, spins = s.spins + 1, republish_at = NULL,
+          admitted_at = CASE WHEN s.phase = 'send' THEN coalesce(s.admitted_at, t) ELSE s.admitted_at END
+        FROM j WHERE j.verdict = 'leased' AND s.schedule_id = j.sid AND s.slot_at = j.sat AND s.slot_at BETWEEN lo AND hi RETURNING s.*)
+  SELECT j.sid, j.sat, j.verdict, CASE WHEN j.verdict = 'early' THEN extract(epoch FROM j.not_before - t)::float8 * 1000 ELSE 0 END,
+         u.fence, u.phase, u.content_version, u.exposed::int, extract(epoch FROM u.finish_by - t)::float8 * 1000, extract(epoch FROM t - u.slot_at)::float8 * 1000,
+         u.dup_risk, coalesce(u.reason, u.wait_reason), u.provider_kind, u.cancel_requested,
+         u.room_ref, r.room_id::text, r.name::text, r.channel, r.device, r.gap_ms, h.row ->> 'title', h.row ->> 'tz',
+         CASE WHEN u.phase = 'send' THEN h.row - ARRAY['rules'] END,
+         (SELECT jsonb_agg(jsonb_build_object('ord', p.ord, 'kind', p.kind, 'body', p.body, 'image_id', p.image_id, 'state', p.state, 'idem_key', p.idem_key,
+              'gap_ms', p.gap_ms, 'tries', p.tries, 'misses', p.misses, 'tainted', p.tainted, 'attempt_id', p.attempt_id, 'provider_msg_id', p.provider_msg_id,
+              'since_sending_ms', extract(epoch FROM t - p.sending_at)::float8 * 1000, 'since_done_ms', extract(epoch FROM t - p.done_at)::float8 * 1000,
+              'reaped', a.reason = 'lease_expired') ORDER BY p.ord)
+            FROM parts p LEFT JOIN attempts a ON a.slot_at = p.slot_at AND a.attempt_id = p.attempt_id WHERE p.schedule_id = u.schedule_id AND p.slot_at = u.slot_at)
+    FROM j LEFT JOIN u ON u.schedule_id = j.sid AND u.slot_at = j.sat
+      LEFT JOIN rooms r ON r.id = u.room_ref
+      LEFT JOIN kb_schedule_history h ON h.schedule_id = u.schedule_id AND h.version = u.content_version;
+END $$;
+
+-- renew: one UPDATE for all running slots of a process; never shortens a lease. Returns what is still ours.
+CREATE OR REPLACE FUNCTION slot_renew(p_sid bigint[], p_sat timestamptz[], p_owner uuid, p_ttl interval)
+RETURNS TABLE (sid bigint, sat timestamptz) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE t timestamptz; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
+BEGIN
+  PERFORM 1 FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
+    WHERE s.slot_at BETWEEN lo AND hi AND s.state = 'leased' AND s.owner = p_owner ORDER BY s.schedule_id, s.slot_at FOR UPDATE OF s SKIP LOCKED;
+  t := ledger_now();
+  RETURN QUERY UPDATE slots s SET lease_until = greatest(s.lease_until, t + p_ttl) FROM unnest(p_sid, p_sat) i(sid, sat)
+    WHERE s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi AND s.state = 'leased' AND s.owner = p_owner AND s.lease_until > t
+    RETURNING s.schedule_id, s.slot_at;
+END $$;
+
+-- point of no return, one part per slot, a wave at a time (exactly-once.md R5). The caller may write only after this COMMIT is
+-- acknowledged. Verdicts: go | fenced | cancelled | expired | early | stale_content | bad_part | tries | no_gate | room_busy |
+-- device_busy | quota. `p_parts` lays the parts down (rendered text, image ids, order) while nothing of the slot is at risk.
+CREATE OR REPLACE FUNCTION part_ponr(p_sid bigint[], p_sat timestamptz[], p_ord smallint[], p_fence bigint[], p_attempt uuid[], p_version int[],
+  p_hold interval[], p_kind text[], p_parts jsonb[], p_owner uuid, p_need interval, p_max_tries int)
+RETURNS TABLE (sid bigint, sat timestamptz, verdict text, wait_ms double precision, fence bigint)
+LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+#variable_conflict use_column
+DECLARE t timestamptz; today date; verdicts text[]; waits double precision[]; fences bigint[]; rooms_ bigint[]; devices_ text[]; channels_ text[];
+  fresh boolean[]; free_froms timestamptz[]; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
+BEGIN
+  PERFORM 1 FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
+    WHERE s.slot_at BETWEEN lo AND hi ORDER BY s.schedule_id, s.slot_at FOR UPDATE OF s;
+  PERFORM 1 FROM room_gate g WHERE g.room_ref IN (SELECT s.room_ref FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
+    WHERE s.slot_at BETWEEN lo AND hi) ORDER BY g.room_ref FOR UPDATE;
+  PERFORM 1 FROM device_gate g WHERE g.device IN (SELECT r.device FROM rooms r JOIN slots s ON s.room_ref = r.id JOIN unnest(p_sid, p_sat) i(sid, sat)
+    ON s.schedule_id = i.sid AND s.slot_at = i.sat WHERE s.slot_at BETWEEN lo AND hi AND r.device IS NOT NULL) ORDER BY g.device FOR UPDATE;
+  t := ledger_now(); today := korean_day(t);     -- after the lock waits, not before them
+  INSERT INTO room_quota (room_ref, day) SELECT DISTINCT s.room_ref, today FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
+    WHERE s.slot_at BETWEEN lo AND hi AND s.room_ref IS NOT NULL AND s.quota_day IS NULL ORDER BY 1 ON CONFLICT DO NOTHING;
+
+  WITH i AS (SELECT * FROM unnest(p_sid, p_sat, p_ord, p_fence, p_attempt, p_version, p_hold, p_kind, p_parts) WITH ORDINALITY
+               AS i(sid, sat, ord, f, aid, version, hold, pkind, laid, n)),
+  j AS (SELECT i.*, s.fence AS s_fence, s.room_ref, s.priority, s.quota_day, s.exposed, r.device, r.channel, r.gap_ms, g.free_at AS room_free, d.free_at AS device_free, CASE
+      WHEN s.schedule_id IS NULL OR s.state <> 'leased' OR s.fence <> i.f OR s.owner <> p_owner OR s.phase <> 'send' OR s.lease_until < t THEN 'fenced'
+      WHEN s.cancel_requested THEN 'cancelled'
+      WHEN t > s.finish_by THEN 'expired'
+      WHEN t < s.slot_at THEN 'early'
+      WHEN s.exposed = 0 AND s.content_version <> i.version THEN 'stale_content'
+      WHEN row_number() OVER (PARTITION BY i.sid, i.sat ORDER BY i.n) > 1 THEN 'bad_part'
+      WHEN s.exposed = 0 AND i.laid IS NOT NULL AND i.ord <> 0 THEN 'bad_part'
+      WHEN (s.exposed > 0 OR i.laid IS NULL) AND (p.state IS DISTINCT FROM 'pending' OR EXISTS (SELECT 1 FROM parts q WHERE q.schedule_id = i.sid AND q.slot_at = i.sat
+             AND q.slot_at BETWEEN lo AND hi AND q.ord < i.ord AND q.state NOT IN ('accepted', 'delivered'))) THEN 'bad_part'
+      WHEN p.tries >= p_max_tries THEN 'tries'
+      WHEN s.kind = 'message' AND g.room_ref IS NULL THEN 'no_gate'
+      WHEN g.free_at > t AND (g.holder_schedule, g.holder_slot) IS DISTINCT FROM (i.sid, i.sat) THEN 'room_busy'
+      WHEN s.exposed = 0 AND EXISTS (SELECT 1 FROM slots w WHERE w.room_ref = s.room_ref AND w.state IN ('waiting', 'queued', 'leased') AND w.wait_reason = 'room_busy'
+             AND w.phase = 'send' AND w.exposed = 0 AND w.not_before BETWEEN t - interval '5 s' AND t AND w.finish_by > t
+             AND (w.priority, w.slot_at, w.schedule_id) < (s.priority, s.slot_at, s.schedule_id)) THEN 'yield'
+      WHEN d.free_at > t AND (d.holder_schedule, d.holder_slot) IS DISTINCT FROM (i.sid, i.sat) THEN 'device_busy'
+      WHEN s.quota_day IS NULL AND q.used >= r.quota THEN 'quota'
+      ELSE 'go' END AS verdict
+    FROM i LEFT JOIN slots s ON s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi
+      LEFT JOIN parts p ON p.schedule_id = i.sid AND p.slot_at = i.sat AND p.ord = i.ord AND p.slot_at BETWEEN lo AND hi
+      LEFT JOIN rooms r ON r.id = s.room_ref LEFT JOIN room_gate g ON g.room_ref = s.room_ref
+      LEFT JOIN device_gate d ON d.device = r.device LEFT JOIN room_quota q ON q.room_ref = s.room_ref AND q.day = today),
+  k AS (SELECT j.*, CASE WHEN j.verdict = 'go' AND j.room_ref IS NOT NULL AND row_number() OVER (PARTITION BY j.room_ref, j.verdict ORDER BY j.priority, j.sat, j.sid) > 1
+                         THEN 'room_turn' ELSE j.verdict END AS v2 FROM j),
+  l AS (SELECT k.*, CASE WHEN k.v2 = 'go' AND k.device IS NOT NULL AND row_number() OVER (PARTITION BY k.device, k.v2 ORDER BY k.priority, k.sat, k.sid) > 1
+                         THEN 'device_turn' ELSE k.v2 END AS v3 FROM k)
+  SELECT array_agg(CASE v3 WHEN 'room_turn' THEN 'room_busy' WHEN 'yield' THEN 'room_busy' WHEN 'device_turn' THEN 'device_busy' ELSE v3 END ORDER BY n),
+         array_agg(CASE v3 WHEN 'room_busy' THEN least(extract(epoch FROM room_free - t)::float8 * 1000, gap_ms + 5000.0) WHEN 'room_turn' THEN gap_ms WHEN 'yield' THEN 200
+                           WHEN 'device_busy' THEN least(extract(epoch FROM device_free - t)::float8 * 1000, 1000.0) WHEN 'device_turn' THEN 100
+                           WHEN 'early' THEN extract(epoch FROM sat - t)::float8 * 1000 ELSE 0 END ORDER BY n),
+         array_agg(s_fence ORDER BY n), array_agg(room_ref ORDER BY n), array_agg(device ORDER BY n), array_agg(channel ORDER BY n),
+         array_agg(v3 = 'go' AND quota_day IS NULL AND room_ref IS NOT NULL ORDER BY n), array_agg(greatest(sat, room_free, device_free) ORDER BY n)
+    INTO verdicts, waits, fences, rooms_, devices_, channels_, fresh, free_froms FROM l;
+
+  INSERT INTO parts AS p (schedule_id, slot_at, ord, kind, body, image_id, idem_key, gap_ms)
+    SELECT i.sid, i.sat, x.ord, x.kind, x.body, x.image_id, x.idem_key, x.gap_ms
+      FROM unnest(p_sid, p_sat, p_parts, verdicts) i(sid, sat, laid, verdict)
+        CROSS JOIN LATERAL jsonb_to_recordset(i.laid) x(ord smallint, kind text, body text, image_id bigint, idem_key text, gap_ms int)
+     WHERE i.verdict = 'go' AND i.laid IS NOT NULL
+    ON CONFLICT (schedule_id, slot_at, ord) DO UPDATE SET kind = excluded.kind, body = excluded.body, image_id = excluded.image_id, idem_key = excluded.idem_key, gap_ms = excluded.gap_ms;
+  DELETE FROM parts p USING unnest(p_sid, p_sat, p_parts, verdicts) i(sid, sat, laid, verdict)
+    WHERE i.verdict = 'go' AND i.laid IS NOT NULL AND p.schedule_id = i.sid AND p.slot_at = i.sat AND p.slot_at BETWEEN lo AND hi AND p.ord >= jsonb_array_length(i.laid);
+  UPDATE parts p SET state = 'sending', attempt_id = i.aid, sending_at = t, done_at = NULL, tries = p.tries + 1
+    FROM unnest(p_sid, p_sat, p_ord, p_attempt, verdicts) i(sid, sat, ord, aid, verdict)
+    WHERE i.verdict = 'go' AND p.schedule_id = i.sid AND p.slot_at = i.sat AND p.ord = i.ord AND p.slot_at BETWEEN lo AND hi;
+  INSERT INTO attempts (attempt_id, schedule_id, slot_at, ord, fence, owner, dup_risk, sending_at)
+    SELECT i.aid, i.sid, i.sat, i.ord, i.f, p_owner, s.dup_risk, t
+      FROM unnest(p_sid, p_sat, p_ord, p_attempt, fences, verdicts) i(sid, sat, ord, aid, f, verdict)
+        JOIN slots s ON s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi WHERE i.verdict = 'go';
+  UPDATE room_gate g SET free_at = t + i.hold, holder_schedule = i.sid, holder_slot = i.sat
+    FROM unnest(p_sid, p_sat, p_hold, rooms_, verdicts) i(sid, sat, hold, room, verdict) WHERE i.verdict = 'go' AND g.room_ref = i.room;
+  UPDATE device_gate g SET free_at = t + i.hold, holder_schedule = i.sid, holder_slot = i.sat
+    FROM unnest(p_sid, p_sat, p_hold, devices_, verdicts) i(sid, sat, hold, device, verdict) WHERE i.verdict = 'go' AND g.device = i.device;
+  UPDATE room_quota q SET used = q.used + 1 FROM unnest(rooms_, fresh) i(room, fresh) WHERE i.fresh AND q.room_ref = i.room AND q.day = today;
+  UPDATE slots s SET exposed = s.exposed + 1, spins = 0, fence = s.fence + 1, lease_until = greatest(s.lease_until, t + p_need), wait_reason = NULL,
+      quota_day = CASE WHEN i.fresh THEN today ELSE s.quota_day END, provider_kind = coalesce(i.pkind, s.provider_kind), channel = i.channel, device = i.device,
+      free_from = CASE WHEN s.started_at IS NULL THEN i.free_from ELSE s.free_from END
+    FROM unnest(p_sid, p_sat, p_kind, devices_, channels_, fresh, free_froms, verdicts) i(sid, sat, pkind, device, channel, fresh, free_from, verdict)
+    WHERE i.verdict = 'go' AND s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi;
+  RETURN QUERY SELECT i.sid, i.sat, i.verdict, i.wait, CASE WHEN i.verdict = 'go' THEN i.f + 1 ELSE i.f END
+    FROM unnest(p_sid, p_sat, verdicts, waits, fences) i(sid, sat, verdict, wait, f);
+END $$;
+
+-- evidence: what is known of an attempt; said by anyone at any time, never fenced, monotone (R4).
+-- Verdicts: ok | same | superseded | conflict | no_attempt (the point of no return never committed: nothing to say).
+-- Outcomes not_sent, rejected_retry and rejected_final prove that nothing reached the room: they take the exposure back, and
+-- with the last one the quota unit. `p_wrote_ms`: from the point of no return to the first byte on the socket.
+CREATE OR REPLACE FUNCTION part_evidence(p_sid bigint[], p_sat timestamptz[], p_ord smallint[], p_attempt uuid[], p_outcome text[], p_reason text[],
+  p_mid text[], p_status int[], p_answer jsonb[], p_wrote_ms double precision[])
+RETURNS TABLE (sid bigint, sat timestamptz, ord smallint, verdict text) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+#variable_conflict use_column
+DECLARE t timestamptz; verdicts text[]; proven boolean[]; freed boolean[];
+  lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
+BEGIN
+  PERFORM 1 FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
+    WHERE s.slot_at BETWEEN lo AND hi ORDER BY s.schedule_id, s.slot_at FOR UPDATE OF s;
+  PERFORM 1 FROM room_gate g WHERE g.room_ref IN (SELECT s.room_ref FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
+    WHERE s.slot_at BETWEEN lo AND hi) ORDER BY g.room_ref FOR UPDATE;
+  PERFORM 1 FROM device_gate g WHERE g.device IN (SELECT s.device FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
+    WHERE s.slot_at BETWEEN lo AND hi AND s.device IS NOT NULL) ORDER BY g.device FOR UPDATE;
+  PERFORM 1 FROM room_quota q WHERE (q.room_ref, q.day) IN (SELECT s.room_ref, s.quota_day FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat)
+    ON s.schedule_id = i.sid AND s.slot_at = i.sat WHERE s.slot_at BETWEEN lo AND hi) ORDER BY q.room_ref, q.day FOR UPDATE;
+  t := ledger_now();
+
+  SELECT array_agg(d.verdict ORDER BY d.n), array_agg(d.verdict IN ('ok', 'superseded') AND d.outcome IN ('not_sent', 'rejected_retry', 'rejected_final') ORDER BY d.n),
+         array_agg(d.verdict = 'ok' AND d.outcome <> 'unknown' ORDER BY d.n)
+    INTO verdicts, proven, freed
+    FROM (SELECT i.n, i.outcome, CASE WHEN a.attempt_id IS NULL THEN 'no_attempt'
+             WHEN row_number() OVER (PARTITION BY i.aid ORDER BY (i.outcome = 'unknown'), i.n) > 1 THEN 'same'
+             WHEN a.outcome = i.outcome THEN 'same'
+             WHEN a.outcome IS NOT NULL AND i.outcome = 'unknown' THEN 'same'
+             WHEN a.outcome IS NOT NULL AND a.outcome <> 'unknown' THEN 'conflict'
+             WHEN p.attempt_id IS DISTINCT FROM i.aid THEN 'superseded' ELSE 'ok' END AS verdict
+          FROM unnest(p_sid, p_sat, p_ord, p_attempt, p_outcome) WITH ORDINALITY AS i(sid, sat, ord, aid, outcome, n)
+            LEFT JOIN attempts a ON a.slot_at = i.sat AND a.attempt_id = i.aid AND a.slot_at BETWEEN lo AND hi
+            LEFT JOIN parts p ON p.schedule_id = i.sid AND p.slot_at = i.sat AND p.ord = i.ord AND p.slot_at BETWEEN lo AND hi) d;
+
+  INSERT INTO incidents (at, kind, schedule_id, slot_at, detail)
+    SELECT t, CASE i.verdict WHEN 'conflict' THEN 'evidence_conflict' ELSE 'dup_suspect' END, i.sid, i.sat, jsonb_build_object('attempt', i.aid, 'ord', i.ord, 'says', i.outcome)
+      FROM unnest(p_sid, p_sat, p_ord, p_attempt, p_outcome, verdicts) i(sid, sat, ord, aid, outcome, verdict)
+     WHERE i.verdict = 'conflict' OR (i.verdict = 'superseded' AND i.outcome = 'accepted');
+  UPDATE attempts a SET outcome = i.outcome, reason = i.reason, ended_at = coalesce(a.ended_at, t), provider_msg_id = coalesce(i.mid, a.provider_msg_id),
+      http_status = coalesce(i.status, a.http_status), answer = coalesce(i.answer, a.answer), wrote_at = coalesce(a.wrote_at, a.sending_at + make_interval(secs => i.wrote / 1000))
+    FROM unnest(p_sat, p_attempt, p_outcome, p_reason, p_mid, p_status, p_answer, p_wrote_ms, verdicts) i(sat, aid, outcome, reason, mid, status, answer, wrote, verdict)
+    WHERE i.verdict IN ('ok', 'superseded') AND a.slot_at = i.sat AND a.attempt_id = i.aid AND a.slot_at BETWEEN lo AND hi;
+  UPDATE parts p SET done_at = t, provider_msg_id = coalesce(i.mid, p.provider_msg_id),
+      tries = CASE WHEN i.outcome = 'not_sent' THEN greatest(p.tries - 1, 0) ELSE p.tries END,
+      misses = CASE WHEN i.outcome = 'not_sent' THEN p.misses + 1 ELSE 0 END,
+      state = CASE i.outcome WHEN 'accepted' THEN 'accepted' WHEN 'unknown' THEN 'unknown' WHEN 'rejected_final' THEN 'failed' ELSE 'pending' END
+    FROM unnest(p_sid, p_sat, p_ord, p_outcome, p_mid, verdicts) i(sid, sat, ord, outcome, mid, verdict)
+    WHERE i.verdict = 'ok' AND p.schedule_id = i.sid AND p.slot_at = i.sat AND p.ord = i.ord AND p.slot_at BETWEEN lo AND hi
+      AND (p.state IN ('sending', 'unknown') OR (p.state = 'pending' AND i.outcome = 'accepted'));
+  WITH e AS (SELECT i.sid, i.sat, count(*) FILTER (WHERE i.proven) AS back, min(a.wrote_at) FILTER (WHERE i.outcome <> 'not_sent') AS wrote
+               FROM unnest(p_sid, p_sat, p_attempt, p_outcome, proven, verdicts) i(sid, sat, aid, outcome, proven, verdict)
+                 JOIN attempts a ON a.slot_at = i.sat AND a.attempt_id = i.aid AND a.slot_at BETWEEN lo AND hi
+              WHERE i.verdict IN ('ok', 'superseded') GROUP BY 1, 2),
+  refund AS (UPDATE room_quota q SET used = q.used - x.units FROM (SELECT s.room_ref, s.quota_day, count(*) AS units FROM e JOIN slots s ON s.schedule_id = e.sid AND s.slot_at = e.sat
+               AND s.slot_at BETWEEN lo AND hi WHERE e.back > 0 AND s.exposed - e.back <= 0 AND s.quota_day IS NOT NULL GROUP BY 1, 2) x
+             WHERE q.room_ref = x.room_ref AND q.day = x.quota_day)
+  UPDATE slots s SET exposed = greatest(s.exposed - e.back, 0), started_at = coalesce(s.started_at, e.wrote),
+      quota_day = CASE WHEN e.back > 0 AND s.exposed - e.back <= 0 THEN NULL ELSE s.quota_day END,
+      not_before = CASE WHEN s.state = 'waiting' AND s.phase = 'confirm' THEN least(s.not_before, t) ELSE s.not_before END
+    FROM e WHERE s.schedule_id = e.sid AND s.slot_at = e.sat AND s.slot_at BETWEEN lo AND hi;
+  UPDATE slots s SET state = 'delivered', reason = 'late_evidence', cleared_at = coalesce(s.cleared_at, t)
+    FROM unnest(p_sid, p_sat, p_outcome, verdicts) i(sid, sat, outcome, verdict)
+    WHERE i.verdict = 'ok' AND i.outcome = 'accepted' AND s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi AND s.state = 'unresolved'
+      AND NOT EXISTS (SELECT 1 FROM parts p WHERE p.schedule_id = s.schedule_id AND p.slot_at = s.slot_at AND p.state NOT IN ('accepted', 'delivered'));
+  PERFORM gates_free(p_sid, p_sat, freed, t, lo, hi);
+  RETURN QUERY SELECT i.sid, i.sat, i.ord, i.verdict FROM unnest(p_sid, p_sat, p_ord, verdicts) i(sid, sat, ord, verdict);
+END $$;
+
+-- Free the room and the device of slots whose attempt is known to be over: the room `gap` after anything went out, at once if nothing did.
+-- Waiters of the room are woken in order (priority, slot time, id), a gap apart; busy ones are skipped, they look again by themselves.
+CREATE OR REPLACE FUNCTION gates_free(p_sid bigint[], p_sat timestamptz[], p_freed boolean[], t timestamptz, lo timestamptz, hi timestamptz) RETURNS void
+LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+#variable_conflict use_column
+DECLARE freed_rooms bigint[]; freed_at timestamptz[]; gaps int[];
+BEGIN
+  UPDATE device_gate g SET free_at = t FROM unnest(p_sid, p_sat, p_freed) i(sid, sat, freed) JOIN slots s ON s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi
+    WHERE i.freed AND g.device = s.device AND g.holder_schedule = i.sid AND g.holder_slot = i.sat;
+  WITH f AS (UPDATE room_gate g SET free_at = t + CASE WHEN s.exposed > 0 THEN make_interval(secs => r.gap_ms / 1000.0) ELSE interval '0' END
+    FROM (SELECT DISTINCT i.sid, i.sat FROM unnest(p_sid, p_sat, p_freed) i(sid, sat, freed) WHERE i.freed) i
+      JOIN slots s ON s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi JOIN rooms r ON r.id = s.room_ref
+    WHERE g.room_ref = s.room_ref AND g.holder_schedule = i.sid AND g.holder_slot = i.sat RETURNING g.room_ref, g.free_at, r.gap_ms)
+  SELECT array_agg(room_ref), array_agg(free_at), array_agg(gap_ms) INTO freed_rooms, freed_at, gaps FROM f;
+  IF freed_rooms IS NULL THEN RETURN; END IF;
+  UPDATE slots s SET not_before = least(s.not_before, w.at)
+    FROM (SELECT x.schedule_id, x.slot_at, f.free_at + (row_number() OVER (PARTITION BY x.room_ref ORDER BY x.priority, x.slot_at, x.schedule_id) - 1) * make_interval(secs => f.gap / 1000.0) AS at
+            FROM (SELECT y.schedule_id, y.slot_at, y.room_ref, y.priority FROM slots y WHERE y.room_ref = ANY (freed_rooms) AND y.state IN ('waiting', 'queued', 'leased')
+                    AND y.wait_reason = 'room_busy' AND y.state = 'waiting' AND y.not_before > t FOR UPDATE SKIP LOCKED) x
+              JOIN unnest(freed_rooms, freed_at, gaps) f(room, free_at, gap) ON f.room = x.room_ref) w
+    WHERE s.schedule_id = w.schedule_id AND s.slot_at = w.slot_at AND w.at < s.not_before;
+END $$;
+
+-- settle: the worker gives slots up, fenced: back to the queue, to wait, or to a terminal state with its reason.
+-- Answers what was settled; a slot that is missing was fenced: somebody else owns it now.
+CREATE OR REPLACE FUNCTION slot_settle(p_sid bigint[], p_sat timestamptz[], p_fence bigint[], p_state text[], p_phase text[], p_delay_ms double precision[],
+  p_reason text[], p_confirmed boolean[], p_owner uuid)
+RETURNS TABLE (sid bigint, sat timestamptz) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+#variable_conflict use_column
+DECLARE t timestamptz; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
+BEGIN
+  PERFORM 1 FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
+    WHERE s.slot_at BETWEEN lo AND hi ORDER BY s.schedule_id, s.slot_at FOR UPDATE OF s;
+  t := ledger_now();
+  RETURN QUERY UPDATE slots s SET state = i.state, phase = i.phase, owner = NULL, lease_until = NULL, spins = CASE WHEN i.state = 'queued' THEN s.spins ELSE 0 END,
+      not_before = CASE WHEN i.state = 'waiting' THEN t + make_interval(secs => i.delay / 1000) ELSE s.not_before END,
+      republish_at = CASE WHEN i.state = 'queued' THEN t + make_interval(secs => i.delay / 1000) END,
+      wait_reason = CASE WHEN i.state IN ('waiting', 'queued') THEN i.reason ELSE s.wait_reason END,
+      reason = CASE WHEN i.state IN ('waiting', 'queued') THEN NULL ELSE i.reason END,
+      ended_at = CASE WHEN i.state IN ('waiting', 'queued') THEN NULL ELSE t END,
+      confirmed_at = CASE WHEN i.confirmed THEN coalesce(s.confirmed_at, t) ELSE s.confirmed_at END
+    FROM unnest(p_sid, p_sat, p_fence, p_state, p_phase, p_delay_ms, p_reason, p_confirmed) i(sid, sat, f, state, phase, delay, reason, confirmed)
+    WHERE s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi AND s.state = 'leased' AND s.fence = i.f AND s.owner = p_owner
+    RETURNING s.schedule_id, s.slot_at;
+END $$;
+
+-- resolve: a confirmer turns unknown (or, proven, accepted) parts back to pending, under its live lease. `p_wait` must have passed
+-- since sending (settle; 0 for idempotent providers). proven: the provider itself says "not delivered", so nothing is tainted.
+CREATE OR REPLACE FUNCTION part_resolve(p_sid bigint[], p_sat timestamptz[], p_ord smallint[], p_attempt uuid[], p_fence bigint[], p_wait interval[], p_proven boolean[], p_owner uuid)
+RETURNS TABLE (sid bigint, sat timestamptz, ord smallint) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+#variable_conflict use_column
+DECLARE t timestamptz; done jsonb; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
+  sids bigint[]; sats timestamptz[]; ords smallint[]; provens boolean[];
+BEGIN
+  PERFORM 1 FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
+    WHERE s.slot_at BETWEEN lo AND hi ORDER BY s.schedule_id, s.slot_at FOR UPDATE OF s;
+  PERFORM 1 FROM room_quota q WHERE (q.room_ref, q.day) IN (SELECT s.room_ref, s.quota_day FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat)
+    ON s.schedule_id = i.sid AND s.slot_at = i.sat WHERE s.slot_at BETWEEN lo AND hi) ORDER BY q.room_ref, q.day FOR UPDATE;
+  t := ledger_now();
+  WITH r AS (UPDATE parts p SET state = 'pending', tainted = p.tainted OR NOT i.proven, done_at = coalesce(p.done_at, t)
+    FROM unnest(p_sid, p_sat, p_ord, p_attempt, p_fence, p_wait, p_proven) i(sid, sat, ord, aid, f, wait, proven)
+      JOIN slots s ON s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi
+        AND s.state = 'leased' AND s.phase = 'confirm' AND s.fence = i.f AND s.owner = p_owner AND s.lease_until > t
+    WHERE p.schedule_id = i.sid AND p.slot_at = i.sat AND p.ord = i.ord AND p.slot_at BETWEEN lo AND hi AND p.attempt_id = i.aid
+      AND (p.state = 'unknown' OR (i.proven AND p.state = 'accepted')) AND p.sending_at + i.wait <= t
+    RETURNING p.schedule_id, p.slot_at, p.ord, i.proven)
+  SELECT array_agg(schedule_id), array_agg(slot_at), array_agg(r.ord), array_agg(proven) INTO sids, sats, ords, provens FROM r;
+  WITH e AS (SELECT i.sid, i.sat, count(*) FILTER (WHERE i.proven) AS back FROM unnest(sids, sats, provens) i(sid, sat, proven) GROUP BY 1, 2 HAVING bool_or(i.proven)),
+  refund AS (UPDATE room_quota q SET used = q.used - x.units FROM (SELECT s.room_ref, s.quota_day, count(*) AS units FROM e JOIN slots s ON s.schedule_id = e.sid AND s.slot_at = e.sat
+               AND s.slot_at BETWEEN lo AND hi WHERE s.exposed - e.back <= 0 AND s.quota_day IS NOT NULL GROUP BY 1, 2) x WHERE q.room_ref = x.room_ref AND q.day = x.quota_day)
+  UPDATE slots s SET exposed = greatest(s.exposed - e.back, 0), quota_day = CASE WHEN s.exposed - e.back <= 0 THEN NULL ELSE s.quota_day END
+    FROM e WHERE s.schedule_id = e.sid AND s.slot_at = e.sat AND s.slot_at BETWEEN lo AND hi;
+  RETURN QUERY SELECT i.sid, i.sat, i.ord FROM unnest(sids, sats, ords) i(sid, sat, ord);
+END $$;
+
+-- confirmed: the provider says that an accepted part was delivered.
+CREATE OR REPLACE FUNCTION part_confirmed(p_sid bigint[], p_sat timestamptz[], p_ord smallint[], p_attempt uuid[]) RETURNS int
+LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE n int; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
+BEGIN
+  UPDATE parts p SET state = 'delivered', confirmed_at = ledger_now() FROM unnest(p_sid, p_sat, p_ord, p_attempt) i(sid, sat, ord, aid)
+    WHERE p.schedule_id = i.sid AND p.slot_at = i.sat AND p.ord = i.ord AND p.slot_at BETWEEN lo AND hi AND p.attempt_id = i.aid AND p.state = 'accepted';
+  GET DIAGNOSTICS n = ROW_COUNT; RETURN n;
+END $$;
+
+-- take: a worker that lost Redis claims queued slots straight from the ledger; the lease that follows decides.
+CREATE OR REPLACE FUNCTION slot_poll(p_phase text, p_limit int) RETURNS TABLE (sid bigint, sat timestamptz) LANGUAGE sql AS $$
+  SELECT schedule_id, slot_at FROM slots WHERE state = 'queued' AND phase = p_phase AND not_before <= (SELECT ledger_now())
+   ORDER BY finish_by, priority, slot_at, schedule_id LIMIT p_limit FOR UPDATE SKIP LOCKED $$;

@@ -1,0 +1,137 @@
+-- What beats say to the ledger. Any number of beats may say it at once: rows are taken with SKIP LOCKED.
+
+-- Lay promised slots down. A slot that stands already is left alone: the primary key is what makes N planners safe.
+-- The fence starts at version * 2^20, so that a slot laid down again after an edit outranks its former life.
+CREATE OR REPLACE FUNCTION plan_slots(p_sid bigint[], p_sat timestamptz[], p_version int[], p_start_by timestamptz[], p_finish_by timestamptz[], p_superseded boolean[],
+  p_expired boolean[], p_room bigint[], p_priority smallint[], p_latest boolean[], p_kind text[]) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE n int; t timestamptz := ledger_now();
+BEGIN
+  INSERT INTO slots (schedule_id, slot_at, kind, content_version, fence, not_before, start_by, finish_by, superseded, room_ref, priority, keep_latest, state, reason, ended_at)
+    SELECT i.sid, i.sat, i.kind, i.version, i.version::bigint << 20, i.sat, i.start_by, i.finish_by, i.superseded, i.room, i.priority, i.latest,
+           CASE WHEN i.expired THEN 'expired' ELSE 'planned' END, CASE WHEN i.expired THEN 'scheduler_down' END, CASE WHEN i.expired THEN t END
+      FROM unnest(p_sid, p_sat, p_version, p_start_by, p_finish_by, p_superseded, p_expired, p_room, p_priority, p_latest, p_kind)
+        i(sid, sat, version, start_by, finish_by, superseded, expired, room, priority, latest, kind)
+    ON CONFLICT DO NOTHING;
+  GET DIAGNOSTICS n = ROW_COUNT; RETURN n;
+END $$;
+
+-- Close what may no longer start or go on. Runs before dispatch and republish, so that nothing dead is published.
+CREATE OR REPLACE FUNCTION expire_due(p_limit int, p_ahead interval DEFAULT '0') RETURNS int LANGUAGE plpgsql AS $$
+DECLARE n int; t timestamptz := ledger_now();
+BEGIN
+  WITH late AS (SELECT schedule_id, slot_at FROM slots WHERE state IN ('planned', 'waiting', 'queued') AND phase = 'send' AND admitted_at IS NULL AND start_by < t
+                UNION SELECT schedule_id, slot_at FROM slots WHERE state IN ('planned', 'waiting', 'queued') AND phase = 'send' AND finish_by < t
+                UNION SELECT schedule_id, slot_at FROM slots WHERE cancel_requested AND state IN ('planned', 'waiting', 'queued') AND phase = 'send' LIMIT p_limit),
+  c AS (SELECT s.schedule_id, s.slot_at FROM slots s JOIN late USING (schedule_id, slot_at) WHERE s.state IN ('planned', 'waiting', 'queued') AND s.phase = 'send'
+          AND (s.cancel_requested OR s.finish_by < t OR (s.admitted_at IS NULL AND s.start_by < t)) ORDER BY s.schedule_id, s.slot_at FOR UPDATE OF s SKIP LOCKED),
+  k AS (SELECT c.schedule_id, c.slot_at, coalesce(bool_or(p.tainted AND p.state IN ('pending', 'failed')), false) AS doubt,
+               coalesce(bool_or(p.state IN ('accepted', 'delivered')), false) AS some
+          FROM c LEFT JOIN parts p USING (schedule_id, slot_at) GROUP BY 1, 2)
+  UPDATE slots s SET ended_at = t, republish_at = NULL,
+      state = CASE WHEN k.doubt THEN 'unresolved' WHEN k.some THEN 'partial' WHEN s.cancel_requested THEN 'cancelled' ELSE 'expired' END,
+      reason = CASE WHEN s.cancel_requested THEN coalesce(s.reason, 'deleted')
+                    WHEN s.wait_reason IN ('room_busy', 'device_busy') THEN s.wait_reason
+                    WHEN s.admitted_at IS NULL AND s.start_by < t AND NOT (s.superseded AND s.finish_by < t) THEN CASE s.state WHEN 'planned' THEN 'not_dispatched' ELSE 'no_worker' END
+                    WHEN s.superseded THEN 'superseded' ELSE 'validity' END
+    FROM k WHERE s.schedule_id = k.schedule_id AND s.slot_at = k.slot_at;
+  GET DIAGNOSTICS n = ROW_COUNT; RETURN n;
+END $$;
+
+-- misfire = latest: of several due slots of one schedule only the newest goes out.
+CREATE OR REPLACE FUNCTION coalesce_due(p_ahead interval, p_limit int) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE n int; t timestamptz := ledger_now();
+BEGIN
+  WITH c AS (SELECT s.schedule_id, s.slot_at FROM slots s WHERE s.state = 'planned' AND s.keep_latest AND s.not_before <= t
+      AND EXISTS (SELECT 1 FROM slots x WHERE x.schedule_id = s.schedule_id AND x.slot_at > s.slot_at AND x.slot_at <= t + p_ahead AND x.origin = 'plan' AND x.ended_at IS NULL)
+      ORDER BY s.schedule_id, s.slot_at LIMIT p_limit FOR UPDATE SKIP LOCKED)
+  UPDATE slots s SET state = 'skipped', reason = 'coalesced', ended_at = t FROM c WHERE s.schedule_id = c.schedule_id AND s.slot_at = c.slot_at;
+  GET DIAGNOSTICS n = ROW_COUNT; RETURN n;
+END $$;
+
+-- Take expired leases. Before the point of no return: again at once (poison after 5). After it: unknown, to be confirmed.
+CREATE OR REPLACE FUNCTION reap(p_limit int, p_max_spins int DEFAULT 5) RETURNS TABLE (sid bigint, sat timestamptz, state text, reason text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE t timestamptz := ledger_now(); sids bigint[]; sats timestamptz[];
+BEGIN
+  SELECT array_agg(c.schedule_id), array_agg(c.slot_at) INTO sids, sats FROM (SELECT s.schedule_id, s.slot_at FROM slots s WHERE s.state = 'leased' AND s.lease_until < t
+    ORDER BY s.lease_until LIMIT p_limit FOR UPDATE SKIP LOCKED) c;
+  IF sids IS NULL THEN RETURN; END IF;
+  UPDATE attempts a SET outcome = 'unknown', reason = 'lease_expired', ended_at = t FROM parts p JOIN unnest(sids, sats) i(sid, sat) ON p.schedule_id = i.sid AND p.slot_at = i.sat
+    WHERE p.state = 'sending' AND a.slot_at = p.slot_at AND a.attempt_id = p.attempt_id AND a.outcome IS NULL;
+  UPDATE parts p SET state = 'unknown' FROM unnest(sids, sats) i(sid, sat) WHERE p.schedule_id = i.sid AND p.slot_at = i.sat AND p.state = 'sending';
+  RETURN QUERY WITH k AS (SELECT i.sid, i.sat, coalesce(bool_or(p.state = 'unknown'), false) AS doubt, coalesce(bool_and(p.state IN ('accepted', 'delivered')), false) AS all_in,
+      coalesce(bool_or(p.state IN ('accepted', 'delivered')), false) AS some, coalesce(bool_or(p.tainted AND p.state = 'pending'), false) AS tainted
+    FROM unnest(sids, sats) i(sid, sat) LEFT JOIN parts p ON p.schedule_id = i.sid AND p.slot_at = i.sat GROUP BY 1, 2),
+  d AS (SELECT k.*, CASE WHEN k.doubt OR k.all_in THEN 'waiting' WHEN s.spins < p_max_spins THEN 'queued' WHEN s.phase = 'confirm' OR k.tainted THEN 'unresolved'
+                         WHEN k.some THEN 'partial' ELSE 'failed' END AS next FROM k JOIN slots s ON s.schedule_id = k.sid AND s.slot_at = k.sat)
+  UPDATE slots s SET state = d.next, phase = CASE WHEN d.next = 'waiting' THEN 'confirm' ELSE s.phase END, owner = NULL, lease_until = NULL, fence = s.fence + 1,
+      not_before = CASE WHEN d.next = 'waiting' THEN t ELSE s.not_before END, republish_at = CASE WHEN d.next = 'queued' THEN t END,
+      wait_reason = CASE WHEN d.doubt THEN 'lease_expired_after_ponr' WHEN d.all_in THEN 'lease_expired_all_sent' ELSE 'lease_expired' END,
+      reason = CASE WHEN d.next IN ('waiting', 'queued') THEN NULL ELSE 'poison' END, ended_at = CASE WHEN d.next IN ('waiting', 'queued') THEN NULL ELSE t END
+    FROM d WHERE s.schedule_id = d.sid AND s.slot_at = d.sat RETURNING s.schedule_id, s.slot_at, s.state, s.wait_reason;
+END $$;
+
+-- due -> queued. With p_until in the future: prepared ahead, the caller pushes at the slot's time.
+CREATE OR REPLACE FUNCTION dispatch(p_until timestamptz, p_limit int, p_again interval, p_again_prepared interval)
+RETURNS TABLE (sid bigint, sat timestamptz, phase text, not_before timestamptz, priority smallint, channel text, device text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE t timestamptz := ledger_now();
+BEGIN
+  RETURN QUERY WITH c AS (SELECT s.schedule_id, s.slot_at FROM slots s WHERE s.state IN ('planned', 'waiting') AND s.not_before <= p_until
+      ORDER BY s.not_before, s.priority, s.slot_at, s.schedule_id LIMIT p_limit FOR UPDATE SKIP LOCKED)
+    UPDATE slots s SET state = 'queued', republish_at = CASE WHEN s.not_before > t THEN s.not_before + p_again_prepared ELSE t + p_again END
+      FROM c LEFT JOIN slots x ON x.schedule_id = c.schedule_id AND x.slot_at = c.slot_at LEFT JOIN rooms r ON r.id = x.room_ref
+     WHERE s.schedule_id = c.schedule_id AND s.slot_at = c.slot_at
+     RETURNING s.schedule_id, s.slot_at, s.phase, s.not_before, s.priority, r.channel, r.device;
+END $$;
+
+-- Hints that look lost. Only while the queue is at or below its low-water mark (p_publish); else look again later.
+CREATE OR REPLACE FUNCTION republish(p_phase text, p_limit int, p_again interval, p_publish boolean)
+RETURNS TABLE (sid bigint, sat timestamptz, phase text, not_before timestamptz, priority smallint, channel text, device text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE t timestamptz := ledger_now();
+BEGIN
+  RETURN QUERY WITH c AS (SELECT s.schedule_id, s.slot_at FROM slots s WHERE s.state = 'queued' AND s.phase = p_phase AND s.republish_at <= t
+      ORDER BY s.republish_at, s.finish_by LIMIT p_limit FOR UPDATE SKIP LOCKED),
+    u AS (UPDATE slots s SET republish_at = t + p_again FROM c WHERE s.schedule_id = c.schedule_id AND s.slot_at = c.slot_at RETURNING s.*)
+    SELECT u.schedule_id, u.slot_at, u.phase, u.not_before, u.priority, r.channel, r.device FROM u LEFT JOIN rooms r ON r.id = u.room_ref WHERE p_publish
+     ORDER BY u.priority, u.slot_at, u.schedule_id;
+END $$;
+
+-- The instant at which there is something to do next, for the beat's sleep. NULL: nothing known.
+CREATE OR REPLACE FUNCTION next_wakeup(p_horizon interval) RETURNS timestamptz LANGUAGE sql AS $$
+  SELECT least((SELECT min(not_before) FROM slots WHERE state IN ('planned', 'waiting')), (SELECT min(due_at) - p_horizon FROM schedule_clock)) $$;
+
+-- last_sent_at, send_count, next_send_at and a one-off's `completed`: one set statement that skips locked schedules.
+CREATE OR REPLACE FUNCTION refresh_schedules(p_limit int) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE n int; ids bigint[];
+BEGIN
+  SELECT array_agg(k.id) INTO ids FROM (SELECT k.id FROM kb_schedule k WHERE k.id IN (SELECT schedule_id FROM schedule_dirty LIMIT p_limit) ORDER BY k.id FOR UPDATE SKIP LOCKED) k;
+  IF ids IS NULL THEN
+    DELETE FROM schedule_dirty d WHERE NOT EXISTS (SELECT 1 FROM kb_schedule k WHERE k.id = d.schedule_id); RETURN 0;
+  END IF;
+  WITH d AS (DELETE FROM schedule_dirty WHERE schedule_id = ANY (ids) RETURNING schedule_id, sent, sent_at),
+  x AS (SELECT schedule_id, sum(sent) AS sent, max(sent_at) AS sent_at FROM d GROUP BY 1),
+  y AS (SELECT x.*, c.planned_to, (SELECT min(s.slot_at) FROM slots s WHERE s.schedule_id = x.schedule_id AND s.ended_at IS NULL AND s.exposed = 0) AS next_slot,
+          EXISTS (SELECT 1 FROM slots s WHERE s.schedule_id = x.schedule_id AND s.ended_at IS NULL) AS live,
+          EXISTS (SELECT 1 FROM slots s WHERE s.schedule_id = x.schedule_id) AS any_slot
+        FROM x LEFT JOIN schedule_clock c ON c.schedule_id = x.schedule_id)
+  UPDATE kb_schedule k SET send_count = k.send_count + coalesce(y.sent, 0), last_sent_at = greatest(k.last_sent_at, y.sent_at),
+      next_send_at = least(y.next_slot, CASE WHEN k.status = 'active' THEN y.planned_to END),
+      status = CASE WHEN k.status = 'active' AND k.schedule_type = 'once' AND y.any_slot AND NOT y.live AND y.planned_to IS NULL THEN 'completed' ELSE k.status END
+    FROM y WHERE k.id = y.schedule_id;
+  GET DIAGNOSTICS n = ROW_COUNT; RETURN n;
+END $$;
+
+-- A beat says that it is alive. If no beat ticked for longer than p_silence, the silence becomes one incident row.
+CREATE OR REPLACE FUNCTION beat_tick(p_node text, p_started timestamptz, p_silence interval) RETURNS timestamptz LANGUAGE plpgsql AS $$
+DECLARE t timestamptz := ledger_now(); seen timestamptz;
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtext('jeongsi.beat_tick'));
+  SELECT max(last_tick_at) INTO seen FROM beat_pulse;
+  IF seen < t - p_silence THEN INSERT INTO incidents (at, kind, range_from, range_to, detail) VALUES (t, 'scheduler_down', seen, t, jsonb_build_object('back', p_node)); END IF;
+  INSERT INTO beat_pulse (node, started_at, last_tick_at) VALUES (p_node, p_started, t)
+    ON CONFLICT (node) DO UPDATE SET last_tick_at = t, started_at = excluded.started_at;
+  DELETE FROM beat_pulse WHERE last_tick_at < t - interval '1 day';
+  RETURN t;
+END $$;
