@@ -13,6 +13,8 @@ import structlog
 
 from runtime.settings import Settings, get_settings
 
+# Told once by our own events; by the library again at every attempt.
+QUIET = {"psycopg.pool": "ERROR", "urllib3": "WARNING"}
 TEXT_SHOWN = 50  # characters of a message's text that a log may hold
 LONGEST = 2000
 
@@ -76,7 +78,7 @@ def configure_logging() -> None:
         handler.of_jeongsi = True  # type: ignore[attr-defined]
         root.addHandler(handler)
     root.setLevel(settings.log_level)
-    for module, level in settings.log_levels.items():
+    for module, level in {**QUIET, **settings.log_levels}.items():
         logging.getLogger(module).setLevel(level)
     logging.captureWarnings(True)
 
