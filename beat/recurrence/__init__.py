@@ -6,7 +6,6 @@ instant to count from is an argument.
 
 from __future__ import annotations
 
-from beat.recurrence.describe import describe
 from beat.recurrence.errors import RuleError
 from beat.recurrence.instants import (
     ALWAYS,
@@ -19,6 +18,7 @@ from beat.recurrence.instants import (
     wall_times_on,
 )
 from beat.recurrence.rules import KINDS, WEEKDAYS, Rule, Rules, parse_rules, parse_rules_text
+from beat.recurrence.words import describe
 from beat.recurrence.zones import zone_names, zone_of
 
 __all__ = [

@@ -6,10 +6,20 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from beat.recurrence import WEEKDAYS, Window, between, daily_instants, next_after, parse_rules, zone_of
+from beat.recurrence import (
+    WEEKDAYS,
+    Window,
+    between,
+    daily_instants,
+    describe,
+    max_per_day,
+    next_after,
+    parse_rules,
+    zone_of,
+)
 from beat.recurrence.bruteforce import cron_matches, scan
 
 # Each zone with days on which its clock was changed, and one plain day.
@@ -25,6 +35,8 @@ CHANGES: Final = {
     "Africa/Casablanca": ["2026-02-14", "2026-03-21"],
 }
 SPAN: Final = timedelta(hours=60)
+# A busy machine is no failure.
+PATIENT: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 times = st.builds(
     "{:02}:{:02}".format, st.integers(0, 23), st.sampled_from([0, 1, 14, 15, 30, 45, 59])
@@ -88,7 +100,7 @@ def situations(draw: st.DrawFn) -> tuple[str, datetime, list[dict[str, Any]]]:
     return tz, start, draw(rules_near(day))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(PATIENT, max_examples=150)
 @given(situations())
 def test_both_ways_find_the_same_instants(situation: tuple[str, datetime, list[dict[str, Any]]]) -> None:
     tz, start, objects = situation
@@ -97,7 +109,7 @@ def test_both_ways_find_the_same_instants(situation: tuple[str, datetime, list[d
     assert list(between(rules, tz, start, start + SPAN)) == slow
 
 
-@settings(max_examples=100, deadline=None)
+@settings(PATIENT, max_examples=100)
 @given(situations(), st.integers(0, 3_600_000_000 * 24), st.booleans())
 def test_the_next_instant_is_the_first_that_the_scan_finds(
     situation: tuple[str, datetime, list[dict[str, Any]]], microseconds: int, inclusive: bool
@@ -115,7 +127,7 @@ def test_the_next_instant_is_the_first_that_the_scan_finds(
         assert fast is None or fast >= start + SPAN
 
 
-@settings(max_examples=100, deadline=None)
+@settings(PATIENT, max_examples=100)
 @given(situations(), st.integers(0, 3600), st.integers(0, 3600))
 def test_a_window_takes_nothing_but_what_lies_outside(
     situation: tuple[str, datetime, list[dict[str, Any]]], opens: int, lasts: int
@@ -129,7 +141,7 @@ def test_a_window_takes_nothing_but_what_lies_outside(
     assert found == [moment for moment in everything if first <= moment <= last]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(PATIENT, max_examples=60)
 @given(situations())
 def test_the_days_together_hold_every_instant_once(
     situation: tuple[str, datetime, list[dict[str, Any]]],
@@ -143,12 +155,24 @@ def test_the_days_together_hold_every_instant_once(
     assert sorted({m for m in by_day if start <= m < start + SPAN}) == wanted
 
 
-@settings(max_examples=300, deadline=None)
+@settings(PATIENT, max_examples=300)
 @given(crons, st.datetimes(datetime(1972, 1, 1), datetime(2099, 12, 31)))  # noqa: DTZ001 - wall clocks
 def test_cron_fields_are_read_alike_by_both_readers(expr: str, wall: datetime) -> None:
     minute = wall.replace(second=0, microsecond=0, tzinfo=UTC)
     due = next_after(parse_rules([{"kind": "cron", "expr": expr}]), "UTC", minute, inclusive=True) == minute
     assert due == cron_matches(expr, minute.replace(tzinfo=None))
+
+
+@settings(PATIENT, max_examples=100)
+@given(situations())
+def test_whatever_can_be_read_can_be_described_and_counted(
+    situation: tuple[str, datetime, list[dict[str, Any]]],
+) -> None:
+    tz, start, objects = situation
+    rules = parse_rules(objects)
+    assert describe(rules, tz).endswith(f"({tz})")
+    assert describe(rules, tz, "ko").endswith(f"({tz})")
+    assert len(daily_instants(rules, tz, start.date())) <= max_per_day(rules, tz)
 
 
 @pytest.mark.parametrize(
