@@ -19,7 +19,7 @@ help: ## show this list
 # The lock decides: .venv is touched again only when requirements.txt or pyproject.toml changed.
 $(STAMP): requirements.txt pyproject.toml
 	@python=$$($(FIND_PYTHON)) || exit 1; \
-	if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	if ! .venv/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 		echo "Creating .venv with $$python"; rm -rf .venv; "$$python" -m venv .venv || exit 1; fi
 	@echo 'Installing the locked requirements (once; later starts skip this)'
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
