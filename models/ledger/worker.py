@@ -47,6 +47,7 @@ class Lease:
     exposed: int
     finish_ms: float
     age_ms: float
+    origin: str
     dup_risk: bool
     reason: str | None
     provider_kind: str | None

@@ -6,7 +6,7 @@
 --   taken: somebody else has it or it is not queued; gone: no such slot (an edit removed it).
 CREATE OR REPLACE FUNCTION slot_lease(p_sid bigint[], p_sat timestamptz[], p_owner uuid, p_ttl interval)
 RETURNS TABLE (sid bigint, sat timestamptz, verdict text, wait_ms double precision, fence bigint, phase text, content_version int, exposed int,
-  finish_ms double precision, age_ms double precision, dup_risk boolean, reason text, provider_kind text, cancel_requested boolean,
+  finish_ms double precision, age_ms double precision, origin text, dup_risk boolean, reason text, provider_kind text, cancel_requested boolean,
   room_ref bigint, room text, room_name text, channel text, device text, gap_ms int, title text, tz text, content jsonb, parts jsonb)
 LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
@@ -27,7 +27,7 @@ BEGIN
         FROM j WHERE j.verdict = 'leased' AND s.schedule_id = j.sid AND s.slot_at = j.sat AND s.slot_at BETWEEN lo AND hi RETURNING s.*)
   SELECT j.sid, j.sat, j.verdict, CASE WHEN j.verdict = 'early' THEN extract(epoch FROM j.not_before - t)::float8 * 1000 ELSE 0 END,
          u.fence, u.phase, u.content_version, u.exposed::int, extract(epoch FROM u.finish_by - t)::float8 * 1000, extract(epoch FROM t - u.slot_at)::float8 * 1000,
-         u.dup_risk, coalesce(u.reason, u.wait_reason), u.provider_kind, u.cancel_requested,
+         u.origin, u.dup_risk, coalesce(u.reason, u.wait_reason), u.provider_kind, u.cancel_requested,
          u.room_ref, r.room_id::text, r.name::text, r.channel, r.device, r.gap_ms, h.row ->> 'title', h.row ->> 'tz',
          CASE WHEN u.phase = 'send' THEN h.row - ARRAY['rules'] END,
          (SELECT jsonb_agg(jsonb_build_object('ord', p.ord, 'kind', p.kind, 'body', p.body, 'image_id', p.image_id, 'state', p.state, 'idem_key', p.idem_key,
