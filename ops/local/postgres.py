@@ -94,7 +94,8 @@ class PostgresServer(LocalServer):
 
     def _command(self) -> list[str]:
         settings = [
-            f"port={self.port}", fXX *([] if self._durable else _NOT_DURABLE),
+            f"port={self.port}", f"listen_addresses={HOST}", "unix_socket_directories=",
+            "max_connections=200", "shared_buffers=128MB", *([] if self._durable else _NOT_DURABLE),
         ]  # fmt: skip
         program = str(postgres_programs(self._account()) / "postgres")
         return [program, "-D", self._data_as_seen(), *(part for one in settings for part in ("-c", one))]

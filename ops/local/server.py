@@ -174,9 +174,7 @@ class LocalServer(ABC):
                 return True
             if clock().monotonic() > end:
                 self.kill()
-                raise ServerFailed(
-                    f"{self.name} gave no answer in {START_S:g} s. Its log ends:\n{self.tail()}"
-                )
+                raise ServerFailed(f"{self.name} gave no answer in {START_S:g} s:\n{self.tail()}")
             clock().wait(_POLL_S)
         return False
 
