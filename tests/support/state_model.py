@@ -98,7 +98,7 @@ def explore(protocol: Protocol) -> Verdict:
 
 
 def is_lost(state: State, moves: bool, protocol: Protocol) -> bool:
-    """Called delivered though nothing arrived or is on its way, or stuck although tries and a worker are left."""
+    """Called delivered though nothing arrived nor will, or stuck although tries and a worker are left."""
     if state.slot == "done":
         return state.received == 0 and not state.in_flight
     hopeful = state.tries < protocol.tries and state.fence < MAX_FENCE

@@ -1,4 +1,4 @@
-"""Which protocols send twice, lose or stay in doubt: the reasons for the one we run (exactly-once.md section 11)."""
+"""Which protocols send twice, lose or stay in doubt: why we run ours (exactly-once.md section 11)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_shortest_way_to_a_duplicate_without_a_point_of_no_return_is_a_lease
 def test_a_confirmer_that_ignores_late_proof_of_not_sent_strands_the_slot(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The model finds the bug that it found in the first draft: a checker that never failed proves nothing."""
+    """The model finds the first draft's bug again: a checker that never failed proves nothing."""
     whole = state_model.confirm_steps
 
     def forgetful(state: State, protocol: Protocol) -> list[Step]:
