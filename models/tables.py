@@ -151,7 +151,7 @@ class Schedule(Base):
     target_room_id: Mapped[str] = mapped_column(String(100), ForeignKey("rooms.room_id", onupdate="CASCADE"))
     target_room_type: Mapped[str] = mapped_column(server_default=text("'live'"))
     message_text: Mapped[str | None]
-    message_images: Mapped[dict[str, Any] | None]
+    message_images: Mapped[list[Any] | None]
     send_order: Mapped[str] = mapped_column(server_default=text("'text_first'"))
     send_interval_seconds: Mapped[int] = mapped_column(Integer, server_default=text("1"))
     schedule_type: Mapped[str]
@@ -211,7 +211,9 @@ class ScheduleClock(Base):
     version_from: Mapped[dt.datetime]
     planned_to: Mapped[dt.datetime | None]
     replan_from: Mapped[dt.datetime | None]
-    due_at: Mapped[dt.datetime | None] = mapped_column(Computed("LEAST(planned_to, replan_from)", persisted=True))
+    due_at: Mapped[dt.datetime | None] = mapped_column(
+        Computed("LEAST(planned_to, replan_from)", persisted=True)
+    )
     enabled: Mapped[bool]
     valid_from: Mapped[dt.datetime]
     valid_until: Mapped[dt.datetime]

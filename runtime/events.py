@@ -40,6 +40,7 @@ class Event(StrEnum):
     # A worker's hold on a slot.
     WAITING = "message.waiting"
     LOCKED_ELSEWHERE = "slot.locked_elsewhere"
+    LOCK_DEGRADED = "slot.lock_degraded"
     LEASE_REFUSED = "slot.lease_refused"
     LEASE_LOST = "slot.lease_lost"
     GUARD_MISSED = "slot.guard_missed"
@@ -115,6 +116,7 @@ SENTENCES: Mapping[Event, Sentence] = {
     Event.CANCELLED: _info("Message {message_id} is cancelled: {reason}"),
     Event.WAITING: _debug("Message {message_id} waits: {reason}"),
     Event.LOCKED_ELSEWHERE: _debug("Another worker holds message {message_id}"),
+    Event.LOCK_DEGRADED: _debug("No lock could be taken or given back ({error}); the ledger alone decides"),
     Event.LEASE_REFUSED: _debug("The ledger gave no lease for message {message_id}: {reason}"),
     Event.LEASE_LOST: _warning("The hold on message {message_id} was lost; nothing more is written for it"),
     Event.GUARD_MISSED: _info("Message {message_id} was not written: the way there took {took_ms} ms"),

@@ -27,9 +27,12 @@ def room_busy(room_id: int) -> str:
     return f"{PREFIX}room:{room_id}:busy"
 
 
-def worker_heartbeat(node: str) -> str:
-    """A living worker: JSON with pid, queues and running slots. Written every second, lives 5 s."""
-    return f"{PREFIX}worker:{node}"
+def workers(queue: str) -> str:
+    """Living workers of a queue: a hash, node -> JSON {at, threads, free, service_ms}, written every second.
+
+    An entry whose `at` (epoch seconds) is older than 5 s belongs to a dead worker. The hash lives one hour.
+    """
+    return f"{PREFIX}workers:{queue}"
 
 
 def beat_heartbeat(node: str) -> str:

@@ -217,7 +217,9 @@ def refresh(db: Connection, limit: int) -> int:
 
 def tick_done(db: Connection, node: str, started_at: dt.datetime, silence_s: float) -> dt.datetime:
     """Note a completed tick; a silence of all beats before it becomes one incident. Answers the ledger's time."""
-    row = db.execute("SELECT beat_tick(%s, %s, %s)", (node, started_at, dt.timedelta(seconds=silence_s))).fetchone()
+    row = db.execute(
+        "SELECT beat_tick(%s, %s, %s)", (node, started_at, dt.timedelta(seconds=silence_s))
+    ).fetchone()
     assert row is not None
     value: dt.datetime = row[0]
     return value

@@ -12,7 +12,9 @@ from runtime.ids import SlotId
 Connection = psycopg.Connection[Any]
 
 
-def cancel(db: Connection, slot: SlotId, who: str, note: str = "") -> Literal["cancelled", "gone", "over", "started"]:
+def cancel(
+    db: Connection, slot: SlotId, who: str, note: str = ""
+) -> Literal["cancelled", "gone", "over", "started"]:
     """Cancel a slot that has not started."""
     return _as_person(db, who, "SELECT slot_cancel(%s, %s, %s)", (*slot, note))  # type: ignore[no-any-return]
 
@@ -25,7 +27,13 @@ def resolve(
 
 
 def resend(
-    db: Connection, slot: SlotId, who: str, key_ttl_s: float, grace_s: float, validity_s: float, note: str | None = None
+    db: Connection,
+    slot: SlotId,
+    who: str,
+    key_ttl_s: float,
+    grace_s: float,
+    validity_s: float,
+    note: str | None = None,
 ) -> SlotId | None:
     """Send an ended slot's message again as a new slot at now (A55); None: no such slot, or it still lives."""
     spans = [dt.timedelta(seconds=s) for s in (key_ttl_s, grace_s, validity_s)]

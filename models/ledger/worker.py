@@ -268,7 +268,9 @@ def poll(db: Connection, phase: Phase, limit: int) -> list[SlotId]:
 
 def image(db: Connection, image_id: int) -> tuple[str, str, bytes] | None:
     """File name, MIME type and bytes of a stored image; None if there is none."""
-    row = db.execute("SELECT original_name, mime_type, data FROM images WHERE id = %s", (image_id,)).fetchone()
+    row = db.execute(
+        "SELECT original_name, mime_type, data FROM images WHERE id = %s", (image_id,)
+    ).fetchone()
     return None if row is None else (row[0], row[1], bytes(row[2]))
 
 

@@ -241,9 +241,14 @@ DECLARE t timestamptz; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); h
 BEGIN
   PERFORM 1 FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
     WHERE s.slot_at BETWEEN lo AND hi ORDER BY s.schedule_id, s.slot_at FOR UPDATE OF s;
+  -- The room may have been freed since it was found busy: the gate is locked, so that no wake-up falls between.
+  PERFORM 1 FROM room_gate g WHERE g.room_ref IN (SELECT s.room_ref FROM slots s JOIN unnest(p_sid, p_sat, p_reason) i(sid, sat, why) ON s.schedule_id = i.sid AND s.slot_at = i.sat
+    WHERE i.why = 'room_busy' AND s.slot_at BETWEEN lo AND hi) ORDER BY g.room_ref FOR SHARE;
   t := ledger_now();
   RETURN QUERY UPDATE slots s SET state = i.state, phase = i.phase, owner = NULL, lease_until = NULL, spins = CASE WHEN i.state = 'queued' THEN s.spins ELSE 0 END,
-      not_before = CASE WHEN i.state = 'waiting' THEN t + make_interval(secs => i.delay / 1000) ELSE s.not_before END,
+      not_before = CASE WHEN i.state <> 'waiting' THEN s.not_before
+                        WHEN i.reason = 'room_busy' THEN least(t + make_interval(secs => i.delay / 1000), (SELECT greatest(g.free_at, t + interval '200 ms') FROM room_gate g WHERE g.room_ref = s.room_ref))
+                        ELSE t + make_interval(secs => i.delay / 1000) END,
       republish_at = CASE WHEN i.state = 'queued' THEN t + make_interval(secs => i.delay / 1000) END,
       wait_reason = CASE WHEN i.state IN ('waiting', 'queued') THEN i.reason ELSE s.wait_reason END,
       reason = CASE WHEN i.state IN ('waiting', 'queued') THEN NULL ELSE i.reason END,

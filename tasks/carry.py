@@ -1,0 +1,72 @@
+"""Carry the slots of one hint: lock ▸ lease ▸ run each ▸ unlock. Shared by sending and confirming."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from models.ledger.worker import Lease, Settle
+from models.states import Phase
+from runtime.events import Event, emit
+from runtime.failpoints import hit
+from runtime.ids import SlotId
+from tasks import told
+from tasks.attempt import send_slot
+from tasks.confirm import confirm_slot
+from tasks.engine import Engine
+
+
+class SlotsFailed(Exception):
+    """Slots of this hint finally failed. Raised after everything is settled, so that Flower shows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How the slots of one phase are carried, and the failpoints on the way."""
+
+    phase: Phase
+    run: Callable[[Engine, Lease], Settle | None]
+    taken: Callable[[], None]
+    leased: Callable[[], None]
+
+
+SEND = Way(Phase.SEND, send_slot, lambda: hit("send.taken"), lambda: hit("send.leased"))
+CONFIRM = Way(Phase.CONFIRM, confirm_slot, lambda: hit("confirm.taken"), lambda: hit("confirm.leased"))
+
+
+def carry(rt: Engine, slots: list[SlotId], way: Way) -> dict[str, str]:
+    """Carry these slots as far as they go now; answers slot id -> state.
+
+    Raises ``SlotsFailed``, naming them, when one of them finally failed. Slots that somebody else
+    holds, that are early or gone are left out: their hint was one too many.
+    """
+    way.taken()
+    hit("send.locking")
+    held = rt.locks.acquire(slots)
+    try:
+        hit("send.locked")
+        leases = [lease for lease in rt.lease(held) if _is_ours(lease)]
+        way.leased()
+        ends = [end for end in rt.for_each(lambda lease: _run(rt, lease), leases) if end is not None]
+    finally:
+        rt.locks.release(held)
+    _raise_failed(ends)
+    return {str(end.slot): end.state.value for end in ends}
+
+
+def _run(rt: Engine, lease: Lease) -> Settle | None:
+    """By the slot's own phase: a hint may come on the other queue after a republish."""
+    return confirm_slot(rt, lease) if lease.phase == Phase.CONFIRM else send_slot(rt, lease)
+
+
+def _is_ours(lease: Lease) -> bool:
+    if lease.verdict == "leased":
+        return True
+    emit(Event.LEASE_REFUSED, message_id=str(lease.slot), reason=lease.verdict)
+    return False
+
+
+def _raise_failed(ends: list[Settle]) -> None:
+    failed = [end for end in ends if told.is_final_failure(end)]
+    if failed:
+        raise SlotsFailed("; ".join(f"{end.slot} {end.state.value}: {end.reason}" for end in failed))

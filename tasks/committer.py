@@ -1,0 +1,173 @@
+"""Group commit: one thread per process carries all threads' commands to the ledger, as sets.
+
+A thread hands its command in and goes on only when its own verdict's COMMIT has been acknowledged.
+The committer flushes as soon as it is idle; what arrives meanwhile is the next set, so a wave is just
+as large as there are threads standing ready to write. Evidence goes first: it is what must not be lost.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import psycopg
+
+from models.ledger import worker as ledger
+from runtime import database
+from runtime.clock import clock
+from runtime.failpoints import hit
+
+Command = TypeVar("Command")
+Answer = TypeVar("Answer")
+
+#: Never more in one statement: a batch that must be retried one by one should stay short.
+LARGEST_SET = 200
+
+
+@dataclass(frozen=True)
+class Lane(Generic[Command, Answer]):
+    """One kind of command: how a set of them is said, and those that wait."""
+
+    say: Callable[[psycopg.Connection[Any], Sequence[Command]], Sequence[Answer]]
+    waiting: deque[tuple[Command, Future[Answer]]]
+
+
+class Committer:
+    """Start it once per process; ``stop`` ends it after what was handed in is flushed."""
+
+    def __init__(self, owner: UUID, ponr_lease_s: float, max_tries: int) -> None:
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._db: psycopg.Connection[Any] | None = None
+
+        def say_settled(db: psycopg.Connection[Any], slots: Sequence[ledger.Settle]) -> list[bool]:
+            done = ledger.settle(db, slots, owner)
+            return [s.slot in done for s in slots]
+
+        def say_resolved(db: psycopg.Connection[Any], parts: Sequence[ledger.Resolve]) -> list[bool]:
+            done = ledger.resolve(db, parts, owner)
+            return [(p.slot, p.ord) in done for p in parts]
+
+        def say_ponr(db: psycopg.Connection[Any], wave: Sequence[ledger.Ponr]) -> list[ledger.PonrAnswer]:
+            answers = ledger.ponr(db, wave, owner, ponr_lease_s, max_tries)
+            hit("send.wave_committed")
+            return answers
+
+        self._evidence: Lane[ledger.Evidence, ledger.EvidenceVerdict] = Lane(ledger.evidence, deque())
+        self._resolve: Lane[ledger.Resolve, bool] = Lane(say_resolved, deque())
+        self._settle: Lane[ledger.Settle, bool] = Lane(say_settled, deque())
+        self._ponr: Lane[ledger.Ponr, ledger.PonrAnswer] = Lane(say_ponr, deque())
+        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+        self._thread.start()
+
+    def ponr(self, part: ledger.Ponr) -> ledger.PonrAnswer:
+        """Ask the point of no return for one part. Raises when the COMMIT's fate is unclear: do not write then."""
+        return self._hand_in(self._ponr, part)
+
+    def evidence(self, fact: ledger.Evidence) -> ledger.EvidenceVerdict:
+        """Store evidence. Raises a psycopg error when the ledger could not take it."""
+        return self._hand_in(self._evidence, fact)
+
+    def settle(self, slot: ledger.Settle) -> bool:
+        """Give a slot up; False: it was fenced, somebody else owns it."""
+        return self._hand_in(self._settle, slot)
+
+    def resolve(self, part: ledger.Resolve) -> bool:
+        """Turn a part back to pending; False: its lease, its settle time or its attempt does not allow it."""
+        return self._hand_in(self._resolve, part)
+
+    def stop(self) -> None:
+        """Flush what waits and end the thread."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join(timeout=10)
+
+    def _hand_in(self, lane: Lane[Command, Answer], command: Command) -> Answer:
+        future: Future[Answer] = Future()
+        with self._wake:
+            if self._stopping:
+                raise RuntimeError("the committer has stopped; this process sends nothing more")
+            lane.waiting.append((command, future))
+            self._wake.notify()
+        return future.result()
+
+    def _run(self) -> None:
+        lanes = (self._evidence, self._resolve, self._settle, self._ponr)
+        while True:
+            with self._wake:
+                while not any(lane.waiting for lane in lanes):
+                    if self._stopping:
+                        self._close()
+                        return
+                    self._wake.wait()
+            for lane in lanes:
+                self._flush(lane)
+
+    def _flush(self, lane: Lane[Any, Any]) -> None:
+        with self._wake:
+            batch = [lane.waiting.popleft() for _ in range(min(len(lane.waiting), LARGEST_SET))]
+        if not batch:
+            return
+        try:
+            answers = self._say(lane, [command for command, _ in batch])
+        except Exception as error:
+            self._fail(lane, batch, error)
+            return
+        for (_, future), answer in zip(batch, answers, strict=True):
+            future.set_result(answer)
+
+    def _fail(self, lane: Lane[Any, Any], batch: list[tuple[Any, Future[Any]]], error: Exception) -> None:
+        """One poisoned row must not fail the rest: say them one by one, unless the ledger itself is away."""
+        alone = len(batch) == 1 or self._unclear(lane, error)
+        for command, future in batch:
+            if alone:
+                future.set_exception(error)
+                continue
+            try:
+                future.set_result(self._say(lane, [command])[0])
+            except Exception as own:
+                future.set_exception(own)
+
+    def _unclear(self, lane: Lane[Any, Any], error: Exception) -> bool:
+        """Whether the commit may have happened. Only a point of no return must not be asked twice then."""
+        lost = database.is_transient(error) and (self._db is None or self._db.closed)
+        return bool(lost)
+
+    def _say(self, lane: Lane[Any, Any], commands: list[Any]) -> Sequence[Any]:
+        if self._db is None or self._db.closed:
+            self._db = database.connect()
+            self._db.autocommit = True
+        try:
+            return lane.say(self._db, commands)
+        except Exception as error:
+            if database.is_transient(error):
+                self._close()
+            raise
+
+    def _close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+
+def until_stored(
+    say: Callable[[], Answer], gave_up: Callable[[Exception], None], attempts: int = 3
+) -> Answer | None:
+    """Say something that may safely be said twice, again after transient failures; None when given up."""
+    for attempt in range(1, attempts + 1):
+        try:
+            return say()
+        except Exception as error:
+            if not database.is_transient(error):
+                raise
+            if attempt == attempts:
+                gave_up(error)
+                return None
+            clock().wait(0.05 * attempt)
+    raise AssertionError("unreachable: the last attempt returns")

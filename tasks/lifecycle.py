@@ -1,0 +1,146 @@
+"""A worker process from start to stop: heartbeat, watch on Redis, polling while it is away, graceful end."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import redis
+from celery.signals import worker_init, worker_shutdown, worker_shutting_down
+
+from models.ledger import worker as ledger
+from models.states import Phase
+from runtime import database, redis_keys
+from runtime.events import Event, emit
+from runtime.redis_client import lock_redis
+from tasks.carry import CONFIRM, SEND, SlotsFailed, Way, carry
+from tasks.engine import Engine, engine, stop_engine
+
+_WAYS = {"send": SEND, "confirm": CONFIRM}
+_HEARTBEAT_S = 1.0
+_POLL_S = 0.5
+_HEARTBEAT_LIFE_S = 3600
+
+
+class Watch:
+    """One thread per worker: tells Redis that it lives, and takes slots from Postgres while Redis does not answer."""
+
+    def __init__(self, rt: Engine, queues: list[str]) -> None:
+        self._rt = rt
+        self._queues = queues
+        self._ways = [_WAYS[queue] for queue in queues if queue in _WAYS]
+        self._gone_since: float | None = None
+        self._polling = False
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin; ends by the engine's stop flag."""
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._rt.stopping.is_set():
+            self.once()
+            self._rt.clock.wait(_POLL_S if self._polling else _HEARTBEAT_S, self._rt.stopping)
+
+    def once(self) -> None:
+        """One round. Never raises."""
+        try:
+            self._beat()
+            self._came_back()
+        except redis.RedisError as error:
+            self._went_away(error)
+        except Exception as error:
+            emit(Event.TASK_SURPRISED, task="watch", error=repr(error))
+        if self._polling:
+            self._poll()
+
+    def _beat(self) -> None:
+        client = lock_redis()
+        word = json.dumps(
+            {
+                "at": self._rt.clock.now().timestamp(),
+                "threads": self._rt.settings.worker_concurrency,
+                "free": self._rt.free_threads(),
+                "service_ms": self._rt.service_times.in_ms(),
+            }
+        )
+        pipe = client.pipeline(transaction=False)
+        for queue in self._queues:
+            pipe.hset(redis_keys.workers(queue), self._rt.node, word)
+            pipe.expire(redis_keys.workers(queue), _HEARTBEAT_LIFE_S)
+        pipe.execute()
+
+    def _went_away(self, error: Exception) -> None:
+        now = self._rt.clock.monotonic()
+        if self._gone_since is None:
+            self._gone_since = now
+            emit(Event.REDIS_GONE, error=repr(error))
+        if not self._polling and now - self._gone_since >= self._rt.settings.redis_gone_s:
+            self._polling = True
+            emit(Event.POLLING_LEDGER, node=self._rt.node)
+
+    def _came_back(self) -> None:
+        if self._gone_since is not None:
+            emit(Event.REDIS_BACK, gone_s=round(self._rt.clock.monotonic() - self._gone_since, 1))
+        self._gone_since, self._polling = None, False
+
+    def _poll(self) -> None:
+        """The work itself runs aside, so that this thread keeps looking whether Redis is back."""
+        for way in self._ways:
+            free = self._rt.free_threads()
+            if free < 1:
+                return
+            try:
+                found = database.retrying(lambda db, way=way, free=free: ledger.poll(db, way.phase, free))  # type: ignore[misc]
+            except Exception as error:
+                emit(Event.LEDGER_GONE, error=repr(error))
+                return
+            if found:
+                threading.Thread(target=self._carry, args=(found, way), daemon=True).start()
+
+    def _carry(self, slots: list[Any], way: Way) -> None:
+        able = self._rt.take(len(slots))
+        try:
+            carry(self._rt, slots[:able], way)
+        except SlotsFailed:
+            pass  # told to the log; Flower is blind while Redis is away
+        except Exception as error:
+            emit(Event.TASK_SURPRISED, task=f"poll {Phase(way.phase)}", error=repr(error))
+        finally:
+            self._rt.give_back(able)
+
+
+def leave(rt: Engine, queues: list[str]) -> None:
+    """Take this worker out of the heartbeats, so that nobody counts on its threads."""
+    try:
+        for queue in queues:
+            lock_redis().hdel(redis_keys.workers(queue), rt.node)
+    except redis.RedisError:
+        pass
+
+
+_queues: list[str] = []
+
+
+@worker_init.connect
+def _started(sender: Any = None, **_: Any) -> None:
+    _queues[:] = list(sender.app.amqp.queues.consume_from)
+    rt = engine()
+    emit(Event.WORKER_STARTED, node=rt.node, queues=",".join(_queues))
+    Watch(rt, list(_queues)).start()
+
+
+@worker_shutting_down.connect
+def _stopping(**_: Any) -> None:
+    rt = engine()
+    emit(Event.WORKER_STOPPING, node=rt.node, running=rt.settings.worker_concurrency - rt.free_threads())
+    rt.stopping.set()
+
+
+@worker_shutdown.connect
+def _stopped(**_: Any) -> None:
+    rt = engine()
+    leave(rt, list(_queues))
+    stop_engine()
+    emit(Event.WORKER_STOPPED, node=rt.node)

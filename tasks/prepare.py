@@ -1,0 +1,149 @@
+"""Turn a leased slot into the parts that will be sent: all that is slow happens before the point of no return."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from gateways.capabilities import Capabilities
+from gateways.message import ImageBytes
+from models.ledger import worker as ledger
+from models.ledger.worker import Lease
+from models.states import PartState
+from runtime import database, ids
+from tasks.rendering import render
+
+DONE = (PartState.ACCEPTED, PartState.DELIVERED)
+
+
+class BadContent(Exception):
+    """The content can never be sent; the slot fails with this reason."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True)
+class PartPlan:
+    """One part as it will be laid down and sent. ``since_done_s``: since the part before ended, if known."""
+
+    ord: int
+    kind: str
+    body: str | None
+    image_id: int | None
+    idem_key: str
+    gap_ms: int
+    tries: int = 0
+    misses: int = 0
+    state: PartState = PartState.PENDING
+    since_done_s: float | None = None
+
+    def as_row(self) -> dict[str, Any]:
+        """What the point of no return stores."""
+        return {
+            "ord": self.ord, "kind": self.kind, "body": self.body, "image_id": self.image_id,
+            "idem_key": self.idem_key, "gap_ms": self.gap_ms,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A slot's parts in order. ``fresh``: they are not laid down yet, the point of no return does it."""
+
+    parts: tuple[PartPlan, ...]
+    fresh: bool
+
+    @property
+    def open_parts(self) -> tuple[PartPlan, ...]:
+        """The parts that still have to go out."""
+        return tuple(part for part in self.parts if part.state not in DONE)
+
+
+def message_of(lease: Lease, capabilities: Capabilities) -> Message:
+    """The parts of a leased slot. Raises ``BadContent`` for what this channel can never carry.
+
+    Parts that were laid down stand once anything of the slot is at risk, and for a resend; else the
+    content is rendered afresh, so that an edit before the send still counts.
+    """
+    laid = lease.parts or []
+    if laid and (lease.exposed > 0 or lease.origin == "resend"):
+        return Message(tuple(_laid(row) for row in laid), fresh=False)
+    misses = {row["ord"]: (row["tries"], row["misses"]) for row in laid}
+    parts = tuple(_with_counts(part, misses) for part in _fresh(lease, capabilities))
+    return Message(parts, fresh=True)
+
+
+def image_bytes(image_id: int) -> ImageBytes:
+    """A stored image. Raises ``BadContent`` if it is gone."""
+    found = database.retrying(lambda db: ledger.image(db, image_id))
+    if found is None:
+        raise BadContent(f"image {image_id} is not stored")
+    name, mime_type, data = found
+    return ImageBytes(data=data, mime_type=mime_type, filename=name)
+
+
+def idempotency_key(lease: Lease, ord_: int) -> str:
+    """The same for every try of a part, and nobody else's: schedule, slot time and place in the message."""
+    text = f"{lease.sid}:{ids.to_ms(lease.sat)}:{ord_}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _fresh(lease: Lease, capabilities: Capabilities) -> list[PartPlan]:
+    content = lease.content or {}
+    text = _text(lease, content, capabilities)
+    images = _image_ids(content, capabilities)
+    order = content.get("send_order")
+    kinds: list[tuple[str, str | None, int | None]] = [("image", None, image) for image in images]
+    if text is not None:
+        kinds = [*kinds, ("text", text, None)] if order == "images_first" else [("text", text, None), *kinds]
+    if not kinds:
+        raise BadContent("nothing to send: no text and no image")
+    gap_ms = int(content.get("send_interval_seconds") or 0) * 1000
+    return [
+        PartPlan(n, kind, body, image, idempotency_key(lease, n), gap_ms if n else 0)
+        for n, (kind, body, image) in enumerate(kinds)
+    ]
+
+
+def _text(lease: Lease, content: dict[str, Any], capabilities: Capabilities) -> str | None:
+    raw = content.get("message_text")
+    if content.get("send_order") == "images_only" or not raw or not str(raw).strip():
+        return None
+    text = render(str(raw), slot_at=lease.sat, tz=str(content.get("tz") or "Asia/Seoul"))
+    if "\x00" in text:
+        raise BadContent("the text holds a NUL character")
+    if len(text) > capabilities.text_limit:
+        raise BadContent(
+            f"the text has {len(text)} characters, {lease.channel} takes {capabilities.text_limit}"
+        )
+    return text
+
+
+def _image_ids(content: dict[str, Any], capabilities: Capabilities) -> list[int]:
+    if content.get("send_order") == "text_only":
+        return []
+    listed = content.get("message_images") or []
+    rows = listed.get("images") or [] if isinstance(listed, dict) else listed
+    if rows and not capabilities.images:
+        raise BadContent("this channel takes no images")
+    try:
+        return [int(row["id"]) for row in rows]
+    except (KeyError, TypeError, ValueError):
+        raise BadContent("message_images names an image without a usable id") from None
+
+
+def _with_counts(part: PartPlan, counts: dict[int, tuple[int, int]]) -> PartPlan:
+    tries, misses = counts.get(part.ord, (0, 0))
+    return PartPlan(
+        part.ord, part.kind, part.body, part.image_id, part.idem_key, part.gap_ms, tries=tries, misses=misses
+    )
+
+
+def _laid(row: dict[str, Any]) -> PartPlan:
+    since = row["since_done_ms"]
+    return PartPlan(
+        row["ord"], row["kind"], row["body"], row["image_id"], row["idem_key"], row["gap_ms"], row["tries"],
+        row["misses"], PartState(row["state"]), None if since is None else since / 1000,
+    )  # fmt: skip
