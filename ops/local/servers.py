@@ -8,7 +8,6 @@ from ops.local.server import PortTaken, ServerFailed
 from ops.local.valkey import ValkeyServer
 
 __all__ = [
-    "LocalServer",
     "PortTaken",
     "PostgresServer",
     "ServerFailed",
