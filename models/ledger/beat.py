@@ -21,11 +21,11 @@ Connection = psycopg.Connection[Any]
 
 @dataclass(frozen=True, slots=True)
 class ClockRow:
-    """One schedule's clock: its newest rules and limits, and how far it is planned."""
+    """One schedule's clock: its newest rules (JSON text) and limits, and how far it is planned."""
 
     schedule_id: int
     kind: str
-    rules: list[dict[str, Any]]
+    rules: str
     tz: str
     version: int
     version_from: dt.datetime
@@ -44,17 +44,33 @@ class ClockRow:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of a schedule as the history names it; in force after ``since``, up to the next version's."""
+    """One version of a schedule as the history names it; in force after ``since``, up to and at the next.
+
+    ``off``: why a version that is not enabled sends nothing: paused, deleted or schedule_error.
+    """
 
     schedule_id: int
     version: int
     since: dt.datetime
-    clock: dict[str, Any]
+    off: str
+    rules: str
+    tz: str
+    enabled: bool
+    valid_from: dt.datetime
+    valid_until: dt.datetime
+    grace_s: int
+    validity_s: int | None
+    misfire: str
+    priority: int
+    room_ref: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """One slot to lay down. ``expired``: its time passed while no beat was alive."""
+    """One slot to lay down. ``expired``: its time passed while no beat was alive.
+
+    ``cancelled``: an edit after its time called it off before it was laid down; the reason.
+    """
 
     slot: SlotId
     version: int
@@ -66,6 +82,7 @@ class Promise:
     priority: int
     keep_latest: bool
     kind: str
+    cancelled: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +111,28 @@ def now(db: Connection) -> dt.datetime:
     return value
 
 
-def take_clocks(db: Connection, until: dt.datetime, limit: int) -> list[ClockRow]:
-    """Lock and return the clocks due before ``until``; must run inside the caller's transaction."""
+def take_clocks(
+    db: Connection,
+    until: dt.datetime,
+    limit: int,
+    without: Sequence[int] = (),
+    only: Sequence[int] | None = None,
+) -> list[ClockRow]:
+    """Lock and return the clocks due before ``until``; must run inside the caller's transaction.
+
+    Clocks that somebody else holds are passed over. A window open to infinity, or beyond what Python
+    can hold, is clamped: no raw SQL may make a row unreadable for us.
+    """
     with db.cursor(row_factory=class_row(ClockRow)) as cursor:
         return cursor.execute(
-            "SELECT schedule_id, kind, rules, tz, version, version_from, planned_to, replan_from, due_at, enabled,"
-            " valid_from, valid_until, grace_s, validity_s, misfire, priority, room_ref FROM schedule_clock"
-            " WHERE due_at <= %s ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED",
-            (until, limit),
+            "SELECT schedule_id, kind, rules::text AS rules, tz, version, version_from, planned_to, replan_from,"
+            " due_at, enabled, greatest(valid_from, '1970-01-01 00:00+00') AS valid_from,"
+            " greatest(least(valid_until, '9000-01-01 00:00+00'), '1970-01-01 00:00+00') AS valid_until,"
+            " grace_s, validity_s, misfire, priority, room_ref FROM schedule_clock"
+            " WHERE due_at <= %s AND NOT schedule_id = ANY(%s::bigint[])"
+            " AND (%s::bigint[] IS NULL OR schedule_id = ANY(%s::bigint[]))"
+            " ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED",
+            (until, list(without), only, only, limit),
         ).fetchall()
 
 
@@ -109,8 +140,16 @@ def versions(db: Connection, schedule_ids: Sequence[int]) -> list[Version]:
     """Every version of these schedules, oldest first. Only asked when a walk starts before the newest one."""
     with db.cursor(row_factory=class_row(Version)) as cursor:
         return cursor.execute(
-            "SELECT schedule_id, version, valid_from AS since, clock FROM kb_schedule_history"
-            " WHERE schedule_id = ANY(%s::bigint[]) ORDER BY schedule_id, version",
+            "SELECT h.schedule_id, h.version, h.valid_from AS since,"
+            " CASE WHEN h.op = 'delete' THEN 'deleted' WHEN h.row ->> 'status' = 'error' THEN 'schedule_error'"
+            "      ELSE 'paused' END AS off, c.rules::text AS rules, c.tz, c.enabled,"
+            " greatest(c.valid_from, '1970-01-01 00:00+00') AS valid_from,"
+            " greatest(least(c.valid_until, '9000-01-01 00:00+00'), '1970-01-01 00:00+00') AS valid_until,"
+            " c.grace_s, c.validity_s, c.misfire, c.priority, c.room_ref"
+            " FROM kb_schedule_history h, jsonb_to_record(h.clock) c(rules jsonb, tz text, enabled boolean,"
+            " valid_from timestamptz, valid_until timestamptz, grace_s int, validity_s int, misfire text,"
+            " priority smallint, room_ref bigint)"
+            " WHERE h.schedule_id = ANY(%s::bigint[]) ORDER BY h.schedule_id, h.version",
             (list(schedule_ids),),
         ).fetchall()
 
@@ -120,8 +159,8 @@ def lay_down(db: Connection, promises: Sequence[Promise]) -> int:
     if not promises:
         return 0
     row = db.execute(
-        "SELECT plan_slots(%s::bigint[], %s::timestamptz[], %s::int[], %s::timestamptz[], %s::timestamptz[], %s::boolean[],"
-        " %s::boolean[], %s::bigint[], %s::smallint[], %s::boolean[], %s::text[])",
+        "SELECT plan_slots(%s::bigint[], %s::timestamptz[], %s::int[], %s::timestamptz[], %s::timestamptz[],"
+        " %s::boolean[], %s::boolean[], %s::bigint[], %s::smallint[], %s::boolean[], %s::text[], %s::text[])",
         (
             [p.slot.schedule_id for p in promises],
             [p.slot.slot_at for p in promises],
@@ -134,13 +173,14 @@ def lay_down(db: Connection, promises: Sequence[Promise]) -> int:
             [p.priority for p in promises],
             [p.keep_latest for p in promises],
             [p.kind for p in promises],
+            [p.cancelled for p in promises],
         ),
     ).fetchone()
     return int(row[0]) if row else 0
 
 
 def move_cursors(db: Connection, cursors: Sequence[tuple[int, dt.datetime | None]]) -> None:
-    """Set ``planned_to`` (None: no further instant) and forget ``replan_from``; same transaction as the slots."""
+    """Set ``planned_to`` (None: no further instant), forget ``replan_from``; same transaction as the slots."""
     db.execute(
         "WITH c AS (SELECT * FROM unnest(%s::bigint[], %s::timestamptz[]) c(id, planned_to)),"
         " u AS (UPDATE schedule_clock s SET planned_to = c.planned_to, replan_from = NULL FROM c"
@@ -159,14 +199,21 @@ def record_gap(db: Connection, schedule_id: int, start: dt.datetime, end: dt.dat
     )
 
 
-def mark_unreadable(db: Connection, schedule_id: int, version: int, why: str) -> None:
-    """A schedule that no rule can read becomes `error` with the reason, unless it was edited meanwhile."""
-    db.execute("UPDATE schedule_clock SET planned_to = NULL, replan_from = NULL WHERE schedule_id = %s AND version = %s",
-               (schedule_id, version))  # fmt: skip
-    db.execute(
-        "UPDATE kb_schedule SET status = 'error', error_reason = %s WHERE id = %s AND version = %s AND status = 'active'",
-        (why, schedule_id, version),
+def mark_unreadable(
+    db: Connection, schedule_id: int, version: int, why: str, *, had_none: bool = False
+) -> bool:
+    """A schedule that no rule can read becomes `error` with the reason, unless it was edited meanwhile.
+
+    ``had_none``: only if it never had a slot. A transaction of its own, after planning, because the
+    trigger takes the clock's row once kb_schedule's is locked.
+    """
+    done = db.execute(
+        "UPDATE kb_schedule SET status = 'error', error_reason = %s"
+        " WHERE id = %s AND version = %s AND status = 'active' AND (NOT %s OR (send_count = 0"
+        " AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.schedule_id = kb_schedule.id)))",
+        (why, schedule_id, version, had_none),
     )
+    return done.rowcount > 0
 
 
 def expire(db: Connection, limit: int) -> int:
@@ -204,10 +251,36 @@ def republish(db: Connection, phase: str, limit: int, again_s: float, publish: b
         ).fetchall()
 
 
-def next_wakeup(db: Connection, horizon_s: float) -> dt.datetime | None:
-    """When there is something to do next, None if nothing is known."""
-    row = db.execute("SELECT next_wakeup(%s)", (dt.timedelta(seconds=horizon_s),)).fetchone()
-    return row[0] if row else None
+@dataclass(frozen=True, slots=True)
+class Agenda:
+    """What there is to do for a beat, and when; None: nothing of the kind. ``at``: the ledger's time."""
+
+    at: dt.datetime
+    dispatch_at: dt.datetime | None
+    expire_at: dt.datetime | None
+    lease_until: dt.datetime | None
+    send_again_at: dt.datetime | None
+    confirm_again_at: dt.datetime | None
+    plan_at: dt.datetime | None
+    dirty: bool
+
+
+def agenda(db: Connection) -> Agenda:
+    """Everything a beat needs to know before a tick, in one round trip of index probes."""
+    with db.cursor(row_factory=class_row(Agenda)) as cursor:
+        found = cursor.execute("SELECT * FROM beat_agenda()").fetchone()
+    assert found is not None
+    return found
+
+
+def told(db: Connection, schedule_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """Title and room name of schedules, for people who watch the queue."""
+    rows = db.execute(
+        "SELECT k.id, k.title, coalesce(r.name, k.target_room_id) FROM kb_schedule k"
+        " LEFT JOIN rooms r ON r.room_id = k.target_room_id WHERE k.id = ANY(%s::bigint[])",
+        (list(schedule_ids),),
+    ).fetchall()
+    return {number: (title, room) for number, title, room in rows}
 
 
 def refresh(db: Connection, limit: int) -> int:
@@ -216,7 +289,7 @@ def refresh(db: Connection, limit: int) -> int:
 
 
 def tick_done(db: Connection, node: str, started_at: dt.datetime, silence_s: float) -> dt.datetime:
-    """Note a completed tick; a silence of all beats before it becomes one incident. Answers the ledger's time."""
+    """Note a completed tick; a silence of all beats before it becomes one incident. Answers ledger_now()."""
     row = db.execute(
         "SELECT beat_tick(%s, %s, %s)", (node, started_at, dt.timedelta(seconds=silence_s))
     ).fetchone()

@@ -2,9 +2,10 @@
 
 -- Lay promised slots down. A slot that stands already is left alone: the primary key is what makes N planners safe.
 -- The fence starts at version * 2^20, so that a slot laid down again after an edit outranks its former life.
+-- p_cancel: the reason, where an edit called a slot off after its time and before it was laid down.
 CREATE OR REPLACE FUNCTION plan_slots(p_sid bigint[], p_sat timestamptz[], p_version int[], p_start_by timestamptz[], p_finish_by timestamptz[], p_superseded boolean[],
-  p_expired boolean[], p_room bigint[], p_priority smallint[], p_latest boolean[], p_kind text[]) RETURNS int LANGUAGE plpgsql AS $$
-DECLARE n int; t timestamptz := ledger_now();
+  p_expired boolean[], p_room bigint[], p_priority smallint[], p_latest boolean[], p_kind text[], p_cancel text[]) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE n int; t timestamptz := ledger_now(); m timestamptz := clock_timestamp();
 BEGIN
   INSERT INTO slots (schedule_id, slot_at, kind, content_version, fence, not_before, start_by, finish_by, superseded, room_ref, priority, keep_latest, state, reason, ended_at)
     SELECT i.sid, i.sat, i.kind, i.version, i.version::bigint << 20, i.sat, i.start_by, i.finish_by, i.superseded, i.room, i.priority, i.latest,
@@ -12,7 +13,12 @@ BEGIN
       FROM unnest(p_sid, p_sat, p_version, p_start_by, p_finish_by, p_superseded, p_expired, p_room, p_priority, p_latest, p_kind)
         i(sid, sat, version, start_by, finish_by, superseded, expired, room, priority, latest, kind)
     ON CONFLICT DO NOTHING;
-  GET DIAGNOSTICS n = ROW_COUNT; RETURN n;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  IF array_length(array_remove(p_cancel, NULL), 1) > 0 THEN
+    UPDATE slots s SET state = 'cancelled', reason = i.why, ended_at = t, fence = s.fence + 1 FROM unnest(p_sid, p_sat, p_cancel) i(sid, sat, why)
+     WHERE s.schedule_id = i.sid AND s.slot_at = i.sat AND i.why IS NOT NULL AND s.state = 'planned' AND s.created_at >= m;
+  END IF;
+  RETURN n;
 END $$;
 
 -- Close what may no longer start or go on. Runs before dispatch and republish, so that nothing dead is published.
@@ -24,12 +30,13 @@ BEGIN
                 UNION SELECT schedule_id, slot_at FROM slots WHERE cancel_requested AND state IN ('planned', 'waiting', 'queued') AND phase = 'send' LIMIT p_limit),
   c AS (SELECT s.schedule_id, s.slot_at FROM slots s JOIN late USING (schedule_id, slot_at) WHERE s.state IN ('planned', 'waiting', 'queued') AND s.phase = 'send'
           AND (s.cancel_requested OR s.finish_by < t OR (s.admitted_at IS NULL AND s.start_by < t)) ORDER BY s.schedule_id, s.slot_at FOR UPDATE OF s SKIP LOCKED),
-  k AS (SELECT c.schedule_id, c.slot_at, coalesce(bool_or(p.tainted AND p.state IN ('pending', 'failed')), false) AS doubt,
-               coalesce(bool_or(p.state IN ('accepted', 'delivered')), false) AS some
+  k AS (SELECT c.schedule_id, c.slot_at, coalesce(bool_or(p.state IN ('sending', 'unknown') OR (p.tainted AND p.state IN ('pending', 'failed'))), false) AS doubt,
+               coalesce(bool_or(p.state IN ('accepted', 'delivered')), false) AS some, coalesce(bool_and(p.state IN ('accepted', 'delivered')), false) AS all_in
           FROM c LEFT JOIN parts p USING (schedule_id, slot_at) GROUP BY 1, 2)
-  UPDATE slots s SET ended_at = t, republish_at = NULL,
-      state = CASE WHEN k.doubt THEN 'unresolved' WHEN k.some THEN 'partial' WHEN s.cancel_requested THEN 'cancelled' ELSE 'expired' END,
-      reason = CASE WHEN s.cancel_requested THEN coalesce(s.reason, 'deleted')
+  UPDATE slots s SET ended_at = CASE WHEN k.all_in THEN NULL ELSE t END, republish_at = CASE WHEN k.all_in AND s.state = 'queued' THEN t END,
+      phase = CASE WHEN k.all_in THEN 'confirm' ELSE s.phase END, not_before = CASE WHEN k.all_in THEN least(s.not_before, t) ELSE s.not_before END,   -- nothing left to send
+      state = CASE WHEN k.all_in THEN s.state WHEN k.doubt THEN 'unresolved' WHEN k.some THEN 'partial' WHEN s.cancel_requested THEN 'cancelled' ELSE 'expired' END,
+      reason = CASE WHEN k.all_in THEN NULL WHEN s.cancel_requested THEN coalesce(s.reason, 'deleted')
                     WHEN s.wait_reason IN ('room_busy', 'device_busy') THEN s.wait_reason
                     WHEN s.admitted_at IS NULL AND s.start_by < t AND NOT (s.superseded AND s.finish_by < t) THEN CASE s.state WHEN 'planned' THEN 'not_dispatched' ELSE 'no_worker' END
                     WHEN s.superseded THEN 'superseded' ELSE 'validity' END
@@ -56,11 +63,11 @@ BEGIN
   SELECT array_agg(c.schedule_id), array_agg(c.slot_at) INTO sids, sats FROM (SELECT s.schedule_id, s.slot_at FROM slots s WHERE s.state = 'leased' AND s.lease_until < t
     ORDER BY s.lease_until LIMIT p_limit FOR UPDATE SKIP LOCKED) c;
   IF sids IS NULL THEN RETURN; END IF;
-  UPDATE attempts a SET outcome = 'unknown', reason = 'lease_expired', ended_at = t FROM parts p JOIN unnest(sids, sats) i(sid, sat) ON p.schedule_id = i.sid AND p.slot_at = i.sat
-    WHERE p.state = 'sending' AND a.slot_at = p.slot_at AND a.attempt_id = p.attempt_id AND a.outcome IS NULL;
+  UPDATE attempts a SET outcome = 'unknown', reason = 'lease_expired', ended_at = t FROM unnest(sids, sats) i(sid, sat)
+    WHERE a.schedule_id = i.sid AND a.slot_at = i.sat AND a.outcome IS NULL;
   UPDATE parts p SET state = 'unknown' FROM unnest(sids, sats) i(sid, sat) WHERE p.schedule_id = i.sid AND p.slot_at = i.sat AND p.state = 'sending';
   RETURN QUERY WITH k AS (SELECT i.sid, i.sat, coalesce(bool_or(p.state = 'unknown'), false) AS doubt, coalesce(bool_and(p.state IN ('accepted', 'delivered')), false) AS all_in,
-      coalesce(bool_or(p.state IN ('accepted', 'delivered')), false) AS some, coalesce(bool_or(p.tainted AND p.state = 'pending'), false) AS tainted
+      coalesce(bool_or(p.state IN ('accepted', 'delivered')), false) AS some, coalesce(bool_or(p.tainted AND p.state IN ('pending', 'failed')), false) AS tainted
     FROM unnest(sids, sats) i(sid, sat) LEFT JOIN parts p ON p.schedule_id = i.sid AND p.slot_at = i.sat GROUP BY 1, 2),
   d AS (SELECT k.*, CASE WHEN k.doubt OR k.all_in THEN 'waiting' WHEN s.spins < p_max_spins THEN 'queued' WHEN s.phase = 'confirm' OR k.tainted THEN 'unresolved'
                          WHEN k.some THEN 'partial' ELSE 'failed' END AS next FROM k JOIN slots s ON s.schedule_id = k.sid AND s.slot_at = k.sat)
@@ -98,9 +105,23 @@ BEGIN
      ORDER BY u.priority, u.slot_at, u.schedule_id;
 END $$;
 
--- The instant at which there is something to do next, for the beat's sleep. NULL: nothing known.
-CREATE OR REPLACE FUNCTION next_wakeup(p_horizon interval) RETURNS timestamptz LANGUAGE sql AS $$
-  SELECT least((SELECT min(not_before) FROM slots WHERE state IN ('planned', 'waiting')), (SELECT min(due_at) - p_horizon FROM schedule_clock)) $$;
+-- What there is to do and when, by index probes alone, so that an idle tick costs one round trip. NULL: nothing.
+CREATE OR REPLACE FUNCTION beat_agenda() RETURNS TABLE (at timestamptz, dispatch_at timestamptz, expire_at timestamptz, lease_until timestamptz,
+  send_again_at timestamptz, confirm_again_at timestamptz, plan_at timestamptz, dirty boolean) LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+  at := ledger_now();
+  dispatch_at := (SELECT min(not_before) FROM slots WHERE state IN ('planned', 'waiting'));
+  expire_at := least((SELECT min(start_by) FROM slots WHERE state IN ('planned', 'waiting', 'queued') AND phase = 'send' AND admitted_at IS NULL),
+                     (SELECT min(finish_by) FROM slots WHERE state IN ('planned', 'waiting', 'queued') AND phase = 'send'),
+                     CASE WHEN EXISTS (SELECT 1 FROM slots WHERE cancel_requested AND state IN ('planned', 'waiting', 'queued') AND phase = 'send') THEN at END);
+  lease_until := (SELECT min(s.lease_until) FROM slots s WHERE s.state = 'leased');
+  send_again_at := (SELECT min(republish_at) FROM slots WHERE state = 'queued' AND phase = 'send');
+  confirm_again_at := (SELECT min(republish_at) FROM slots WHERE state = 'queued' AND phase = 'confirm');
+  plan_at := (SELECT min(due_at) FROM schedule_clock);
+  dirty := EXISTS (SELECT 1 FROM schedule_dirty);
+  RETURN NEXT;
+END $$;
 
 -- last_sent_at, send_count, next_send_at and a one-off's `completed`: one set statement that skips locked schedules.
 CREATE OR REPLACE FUNCTION refresh_schedules(p_limit int) RETURNS int LANGUAGE plpgsql AS $$
