@@ -125,8 +125,8 @@ def take_clocks(
     """
     with db.cursor(row_factory=class_row(ClockRow)) as cursor:
         return cursor.execute(
-            "SELECT schedule_id, kind, rules::text AS rules, tz, version, version_from, planned_to, replan_from,"
-            " due_at, enabled, greatest(valid_from, '1970-01-01 00:00+00') AS valid_from,"
+            "SELECT schedule_id, kind, rules::text AS rules, tz, version, version_from, planned_to,"
+            " replan_from, due_at, enabled, greatest(valid_from, '1970-01-01 00:00+00') AS valid_from,"
             " greatest(least(valid_until, '9000-01-01 00:00+00'), '1970-01-01 00:00+00') AS valid_until,"
             " grace_s, validity_s, misfire, priority, room_ref FROM schedule_clock"
             " WHERE due_at <= %s AND NOT schedule_id = ANY(%s::bigint[])"
@@ -141,7 +141,8 @@ def versions(db: Connection, schedule_ids: Sequence[int]) -> list[Version]:
     with db.cursor(row_factory=class_row(Version)) as cursor:
         return cursor.execute(
             "SELECT h.schedule_id, h.version, h.valid_from AS since,"
-            " CASE WHEN h.op = 'delete' THEN 'deleted' WHEN h.row ->> 'status' = 'error' THEN 'schedule_error'"
+            " CASE WHEN h.op = 'delete' THEN 'deleted'"
+            "      WHEN h.row ->> 'status' = 'error' THEN 'schedule_error'"
             "      ELSE 'paused' END AS off, c.rules::text AS rules, c.tz, c.enabled,"
             " greatest(c.valid_from, '1970-01-01 00:00+00') AS valid_from,"
             " greatest(least(c.valid_until, '9000-01-01 00:00+00'), '1970-01-01 00:00+00') AS valid_until,"
@@ -180,7 +181,7 @@ def lay_down(db: Connection, promises: Sequence[Promise]) -> int:
 
 
 def move_cursors(db: Connection, cursors: Sequence[tuple[int, dt.datetime | None]]) -> None:
-    """Set ``planned_to`` (None: no further instant), forget ``replan_from``; same transaction as the slots."""
+    """Set ``planned_to`` (None: no further instant), forget ``replan_from``; in the slots' transaction."""
     db.execute(
         "WITH c AS (SELECT * FROM unnest(%s::bigint[], %s::timestamptz[]) c(id, planned_to)),"
         " u AS (UPDATE schedule_clock s SET planned_to = c.planned_to, replan_from = NULL FROM c"
