@@ -335,6 +335,8 @@ class Attempt(Base):
     fence: Mapped[int]
     owner: Mapped[uuid.UUID]
     dup_risk: Mapped[bool] = mapped_column(server_default=text("false"))
+    #: It reached, or may have reached, the room; ``slots.exposed`` counts these.
+    exposed: Mapped[bool] = mapped_column(server_default=text("true"))
     sending_at: Mapped[dt.datetime]
     wrote_at: Mapped[dt.datetime | None]
     ended_at: Mapped[dt.datetime | None]

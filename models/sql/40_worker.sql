@@ -40,17 +40,19 @@ BEGIN
       LEFT JOIN kb_schedule_history h ON h.schedule_id = u.schedule_id AND h.version = u.content_version;
 END $$;
 
--- renew: one UPDATE for all running slots of a process; never shortens a lease. Returns what is still ours.
+-- renew: one UPDATE for all running slots of a process; never shortens a lease. Returns what is still ours, also a slot
+-- that somebody holds locked just now (our own evidence, mostly): it is not waited for, the next renewal finds it.
 CREATE OR REPLACE FUNCTION slot_renew(p_sid bigint[], p_sat timestamptz[], p_owner uuid, p_ttl interval)
 RETURNS TABLE (sid bigint, sat timestamptz) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+#variable_conflict use_column
 DECLARE t timestamptz; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
 BEGIN
-  PERFORM 1 FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
-    WHERE s.slot_at BETWEEN lo AND hi AND s.state = 'leased' AND s.owner = p_owner ORDER BY s.schedule_id, s.slot_at FOR UPDATE OF s SKIP LOCKED;
   t := ledger_now();
-  RETURN QUERY UPDATE slots s SET lease_until = greatest(s.lease_until, t + p_ttl) FROM unnest(p_sid, p_sat) i(sid, sat)
-    WHERE s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi AND s.state = 'leased' AND s.owner = p_owner AND s.lease_until > t
-    RETURNING s.schedule_id, s.slot_at;
+  RETURN QUERY WITH free AS (SELECT s.schedule_id, s.slot_at FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
+      WHERE s.slot_at BETWEEN lo AND hi AND s.state = 'leased' AND s.owner = p_owner AND s.lease_until > t ORDER BY s.schedule_id, s.slot_at FOR UPDATE OF s SKIP LOCKED),
+    u AS (UPDATE slots s SET lease_until = greatest(s.lease_until, t + p_ttl) FROM free WHERE s.schedule_id = free.schedule_id AND s.slot_at = free.slot_at AND s.slot_at BETWEEN lo AND hi)
+    SELECT s.schedule_id, s.slot_at FROM unnest(p_sid, p_sat) i(sid, sat) JOIN slots s ON s.schedule_id = i.sid AND s.slot_at = i.sat
+     WHERE s.slot_at BETWEEN lo AND hi AND s.state = 'leased' AND s.owner = p_owner AND s.lease_until > t;
 END $$;
 
 -- point of no return, one part per slot, a wave at a time (exactly-once.md R5). The caller may write only after this COMMIT is
@@ -141,14 +143,15 @@ BEGIN
 END $$;
 
 -- evidence: what is known of an attempt; said by anyone at any time, never fenced, monotone (R4).
--- Verdicts: ok | same | superseded | conflict | no_attempt (the point of no return never committed: nothing to say).
--- Outcomes not_sent, rejected_retry and rejected_final prove that nothing reached the room: they take the exposure back, and
--- with the last one the quota unit. `p_wrote_ms`: from the point of no return to the first byte on the socket.
+-- Verdicts: ok | same | superseded (a later attempt of the part exists) | conflict | no_attempt (the point of no return never
+-- committed: nothing to say). `accepted` counts from any attempt: a part that arrived is never sent again. Outcomes not_sent,
+-- rejected_retry and rejected_final prove that nothing reached the room: they take the exposure back, and with the last one
+-- the quota unit. `p_wrote_ms`: from the point of no return to the first byte on the socket.
 CREATE OR REPLACE FUNCTION part_evidence(p_sid bigint[], p_sat timestamptz[], p_ord smallint[], p_attempt uuid[], p_outcome text[], p_reason text[],
   p_mid text[], p_status int[], p_answer jsonb[], p_wrote_ms double precision[])
 RETURNS TABLE (sid bigint, sat timestamptz, ord smallint, verdict text) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
-DECLARE t timestamptz; verdicts text[]; proven boolean[]; freed boolean[];
+DECLARE t timestamptz; today date; verdicts text[]; changes int[]; freed boolean[];
   lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
 BEGIN
   PERFORM 1 FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
@@ -159,12 +162,13 @@ BEGIN
     WHERE s.slot_at BETWEEN lo AND hi AND s.device IS NOT NULL) ORDER BY g.device FOR UPDATE;
   PERFORM 1 FROM room_quota q WHERE (q.room_ref, q.day) IN (SELECT s.room_ref, s.quota_day FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat)
     ON s.schedule_id = i.sid AND s.slot_at = i.sat WHERE s.slot_at BETWEEN lo AND hi) ORDER BY q.room_ref, q.day FOR UPDATE;
-  t := ledger_now();
+  t := ledger_now(); today := korean_day(t);
 
-  SELECT array_agg(d.verdict ORDER BY d.n), array_agg(d.verdict IN ('ok', 'superseded') AND d.outcome IN ('not_sent', 'rejected_retry', 'rejected_final') ORDER BY d.n),
+  SELECT array_agg(d.verdict ORDER BY d.n),
+         array_agg(CASE WHEN d.verdict IN ('ok', 'superseded') THEN (d.outcome IN ('accepted', 'unknown'))::int - d.was::int ELSE 0 END ORDER BY d.n),
          array_agg(d.verdict = 'ok' AND d.outcome <> 'unknown' ORDER BY d.n)
-    INTO verdicts, proven, freed
-    FROM (SELECT i.n, i.outcome, CASE WHEN a.attempt_id IS NULL THEN 'no_attempt'
+    INTO verdicts, changes, freed
+    FROM (SELECT i.n, i.outcome, a.exposed AS was, CASE WHEN a.attempt_id IS NULL THEN 'no_attempt'
              WHEN row_number() OVER (PARTITION BY i.aid ORDER BY (i.outcome = 'unknown'), i.n) > 1 THEN 'same'
              WHEN a.outcome = i.outcome THEN 'same'
              WHEN a.outcome IS NOT NULL AND i.outcome = 'unknown' THEN 'same'
@@ -177,35 +181,60 @@ BEGIN
   INSERT INTO incidents (at, kind, schedule_id, slot_at, detail)
     SELECT t, CASE i.verdict WHEN 'conflict' THEN 'evidence_conflict' ELSE 'dup_suspect' END, i.sid, i.sat, jsonb_build_object('attempt', i.aid, 'ord', i.ord, 'says', i.outcome)
       FROM unnest(p_sid, p_sat, p_ord, p_attempt, p_outcome, verdicts) i(sid, sat, ord, aid, outcome, verdict)
-     WHERE i.verdict = 'conflict' OR (i.verdict = 'superseded' AND i.outcome = 'accepted');
-  UPDATE attempts a SET outcome = i.outcome, reason = i.reason, ended_at = coalesce(a.ended_at, t), provider_msg_id = coalesce(i.mid, a.provider_msg_id),
+     WHERE i.verdict = 'conflict' OR (i.verdict = 'superseded' AND i.outcome = 'accepted' AND NOT EXISTS (SELECT 1 FROM slots s
+             WHERE s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi AND s.provider_kind = 'key'));   -- a key sent twice arrives once
+  UPDATE attempts a SET outcome = i.outcome, reason = i.reason, exposed = i.outcome IN ('accepted', 'unknown'), ended_at = coalesce(a.ended_at, t), provider_msg_id = coalesce(i.mid, a.provider_msg_id),
       http_status = coalesce(i.status, a.http_status), answer = coalesce(i.answer, a.answer), wrote_at = coalesce(a.wrote_at, a.sending_at + make_interval(secs => i.wrote / 1000))
     FROM unnest(p_sat, p_attempt, p_outcome, p_reason, p_mid, p_status, p_answer, p_wrote_ms, verdicts) i(sat, aid, outcome, reason, mid, status, answer, wrote, verdict)
     WHERE i.verdict IN ('ok', 'superseded') AND a.slot_at = i.sat AND a.attempt_id = i.aid AND a.slot_at BETWEEN lo AND hi;
   UPDATE parts p SET done_at = t, provider_msg_id = coalesce(i.mid, p.provider_msg_id),
       tries = CASE WHEN i.outcome = 'not_sent' THEN greatest(p.tries - 1, 0) ELSE p.tries END,
       misses = CASE WHEN i.outcome = 'not_sent' THEN p.misses + 1 ELSE 0 END,
-      state = CASE i.outcome WHEN 'accepted' THEN 'accepted' WHEN 'unknown' THEN 'unknown' WHEN 'rejected_final' THEN 'failed' ELSE 'pending' END
-    FROM unnest(p_sid, p_sat, p_ord, p_outcome, p_mid, verdicts) i(sid, sat, ord, outcome, mid, verdict)
-    WHERE i.verdict = 'ok' AND p.schedule_id = i.sid AND p.slot_at = i.sat AND p.ord = i.ord AND p.slot_at BETWEEN lo AND hi
-      AND (p.state IN ('sending', 'unknown') OR (p.state = 'pending' AND i.outcome = 'accepted'));
-  WITH e AS (SELECT i.sid, i.sat, count(*) FILTER (WHERE i.proven) AS back, min(a.wrote_at) FILTER (WHERE i.outcome <> 'not_sent') AS wrote
-               FROM unnest(p_sid, p_sat, p_attempt, p_outcome, proven, verdicts) i(sid, sat, aid, outcome, proven, verdict)
+      attempt_id = i.aid, state = CASE i.outcome WHEN 'accepted' THEN 'accepted' WHEN 'unknown' THEN 'unknown' WHEN 'rejected_final' THEN 'failed' ELSE 'pending' END
+    FROM (SELECT DISTINCT ON (x.sid, x.sat, x.ord) x.* FROM unnest(p_sid, p_sat, p_ord, p_attempt, p_outcome, p_mid, verdicts) x(sid, sat, ord, aid, outcome, mid, verdict)
+           WHERE x.verdict = 'ok' OR (x.verdict = 'superseded' AND x.outcome = 'accepted') ORDER BY x.sid, x.sat, x.ord, (x.outcome = 'accepted') DESC) i
+    WHERE p.schedule_id = i.sid AND p.slot_at = i.sat AND p.ord = i.ord AND p.slot_at BETWEEN lo AND hi
+      AND (p.state IN ('sending', 'unknown') OR (p.state IN ('pending', 'failed') AND i.outcome = 'accepted'));
+  IF -1 = ANY (changes) THEN   -- a part is tainted only while one of its tries may have arrived
+    UPDATE parts p SET tainted = false FROM unnest(p_sid, p_sat, p_ord, changes) i(sid, sat, ord, change)
+      WHERE i.change < 0 AND p.schedule_id = i.sid AND p.slot_at = i.sat AND p.ord = i.ord AND p.slot_at BETWEEN lo AND hi AND p.tainted
+        AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.schedule_id = i.sid AND a.slot_at = i.sat AND a.ord = i.ord AND a.exposed AND a.outcome = 'unknown');
+  END IF;
+  WITH e AS (SELECT i.sid, i.sat, sum(i.change) AS change, min(coalesce(a.wrote_at, a.sending_at)) FILTER (WHERE i.outcome <> 'not_sent') AS wrote,
+                    bool_or(i.outcome <> 'unknown') AS news
+               FROM unnest(p_sid, p_sat, p_attempt, p_outcome, changes, verdicts) i(sid, sat, aid, outcome, change, verdict)
                  JOIN attempts a ON a.slot_at = i.sat AND a.attempt_id = i.aid AND a.slot_at BETWEEN lo AND hi
-              WHERE i.verdict IN ('ok', 'superseded') GROUP BY 1, 2),
-  refund AS (UPDATE room_quota q SET used = q.used - x.units FROM (SELECT s.room_ref, s.quota_day, count(*) AS units FROM e JOIN slots s ON s.schedule_id = e.sid AND s.slot_at = e.sat
-               AND s.slot_at BETWEEN lo AND hi WHERE e.back > 0 AND s.exposed - e.back <= 0 AND s.quota_day IS NOT NULL GROUP BY 1, 2) x
-             WHERE q.room_ref = x.room_ref AND q.day = x.quota_day)
-  UPDATE slots s SET exposed = greatest(s.exposed - e.back, 0), started_at = coalesce(s.started_at, e.wrote),
-      quota_day = CASE WHEN e.back > 0 AND s.exposed - e.back <= 0 THEN NULL ELSE s.quota_day END,
-      not_before = CASE WHEN s.state = 'waiting' AND s.phase = 'confirm' THEN least(s.not_before, t) ELSE s.not_before END
+              WHERE i.verdict IN ('ok', 'superseded') GROUP BY 1, 2)
+  UPDATE slots s SET exposed = s.exposed + e.change, started_at = coalesce(s.started_at, e.wrote),
+      not_before = CASE WHEN s.state = 'waiting' AND s.phase = 'confirm' AND e.news THEN least(s.not_before, t) ELSE s.not_before END
     FROM e WHERE s.schedule_id = e.sid AND s.slot_at = e.sat AND s.slot_at BETWEEN lo AND hi;
-  UPDATE slots s SET state = 'delivered', reason = 'late_evidence', cleared_at = coalesce(s.cleared_at, t)
-    FROM unnest(p_sid, p_sat, p_outcome, verdicts) i(sid, sat, outcome, verdict)
-    WHERE i.verdict = 'ok' AND i.outcome = 'accepted' AND s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi AND s.state = 'unresolved'
-      AND NOT EXISTS (SELECT 1 FROM parts p WHERE p.schedule_id = s.schedule_id AND p.slot_at = s.slot_at AND p.state NOT IN ('accepted', 'delivered'));
+  PERFORM quota_follows(p_sid, p_sat, today, lo, hi) FROM unnest(changes) c WHERE c <> 0 LIMIT 1;
+  IF 'accepted' = ANY (p_outcome) THEN   -- what stood unresolved has arrived; what was to be tried again need not be
+    UPDATE slots s SET state = CASE s.state WHEN 'unresolved' THEN 'delivered' ELSE s.state END,
+        reason = CASE s.state WHEN 'unresolved' THEN 'late_evidence' ELSE s.reason END, cleared_at = CASE s.state WHEN 'unresolved' THEN coalesce(s.cleared_at, t) END,
+        phase = 'confirm', not_before = least(s.not_before, t), republish_at = CASE s.state WHEN 'queued' THEN t END
+      FROM (SELECT DISTINCT x.sid, x.sat FROM unnest(p_sid, p_sat, p_outcome, verdicts) x(sid, sat, outcome, verdict) WHERE x.outcome = 'accepted' AND x.verdict IN ('ok', 'superseded')) i
+      WHERE s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi AND (s.state = 'unresolved' OR (s.state IN ('waiting', 'queued') AND s.phase = 'send'))
+        AND NOT EXISTS (SELECT 1 FROM parts p WHERE p.schedule_id = s.schedule_id AND p.slot_at = s.slot_at AND p.state NOT IN ('accepted', 'delivered'));
+  END IF;
   PERFORM gates_free(p_sid, p_sat, freed, t, lo, hi);
   RETURN QUERY SELECT i.sid, i.sat, i.ord, i.verdict FROM unnest(p_sid, p_sat, p_ord, verdicts) i(sid, sat, ord, verdict);
+END $$;
+
+-- A slot holds a unit of its room's day quota exactly while something of it reached, or may have reached, the room. The caller holds the slots' locks.
+CREATE OR REPLACE FUNCTION quota_follows(p_sid bigint[], p_sat timestamptz[], today date, lo timestamptz, hi timestamptz) RETURNS void
+LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+#variable_conflict use_column
+BEGIN
+  WITH u AS (UPDATE slots s SET quota_day = CASE WHEN s.exposed > 0 THEN today END
+      FROM (SELECT DISTINCT x.sid, x.sat FROM unnest(p_sid, p_sat) x(sid, sat)) i
+        JOIN slots o ON o.schedule_id = i.sid AND o.slot_at = i.sat AND o.slot_at BETWEEN lo AND hi
+      WHERE s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi AND s.room_ref IS NOT NULL AND (s.exposed > 0) = (s.quota_day IS NULL)
+      RETURNING s.room_ref, coalesce(o.quota_day, s.quota_day) AS day, CASE WHEN s.quota_day IS NULL THEN -1 ELSE 1 END AS change),
+  x AS (SELECT u.room_ref, u.day, sum(u.change) AS change FROM u GROUP BY 1, 2),
+  back AS (UPDATE room_quota q SET used = q.used + x.change FROM x WHERE x.change < 0 AND q.room_ref = x.room_ref AND q.day = x.day)
+  INSERT INTO room_quota AS q (room_ref, day, used) SELECT x.room_ref, x.day, x.change FROM x WHERE x.change > 0 ORDER BY 1, 2
+    ON CONFLICT (room_ref, day) DO UPDATE SET used = q.used + excluded.used;
 END $$;
 
 -- Free the room and the device of slots whose attempt is known to be over: the room `gap` after anything went out, at once if nothing did.
@@ -232,6 +261,8 @@ BEGIN
 END $$;
 
 -- settle: the worker gives slots up, fenced: back to the queue, to wait, or to a terminal state with its reason.
+-- The parts decide what a terminal state may be, since evidence may have come in while the worker made up its mind: all accepted is
+-- delivered, a part in doubt is unresolved, some accepted is partial; `delivered` with a part missing is not settled at all.
 -- Answers what was settled; a slot that is missing was fenced: somebody else owns it now.
 CREATE OR REPLACE FUNCTION slot_settle(p_sid bigint[], p_sat timestamptz[], p_fence bigint[], p_state text[], p_phase text[], p_delay_ms double precision[],
   p_reason text[], p_confirmed boolean[], p_owner uuid)
@@ -245,7 +276,15 @@ BEGIN
   PERFORM 1 FROM room_gate g WHERE g.room_ref IN (SELECT s.room_ref FROM slots s JOIN unnest(p_sid, p_sat, p_reason) i(sid, sat, why) ON s.schedule_id = i.sid AND s.slot_at = i.sat
     WHERE i.why = 'room_busy' AND s.slot_at BETWEEN lo AND hi) ORDER BY g.room_ref FOR SHARE;
   t := ledger_now();
-  RETURN QUERY UPDATE slots s SET state = i.state, phase = i.phase, owner = NULL, lease_until = NULL, spins = CASE WHEN i.state = 'queued' THEN s.spins ELSE 0 END,
+  RETURN QUERY WITH d AS (SELECT x.*, y.all_in, CASE WHEN x.state IN ('waiting', 'queued') OR (x.state = 'unresolved' AND x.reason = 'lookup_unavailable') THEN x.state
+        WHEN y.all_in THEN 'delivered' WHEN x.state = 'delivered' THEN NULL WHEN y.doubt THEN 'unresolved' WHEN y.some AND x.state <> 'unresolved' THEN 'partial' ELSE x.state END AS truth
+      FROM unnest(p_sid, p_sat, p_fence, p_state, p_phase, p_delay_ms, p_reason, p_confirmed) x(sid, sat, f, state, phase, delay, reason, confirmed)
+        CROSS JOIN LATERAL (SELECT coalesce(bool_and(p.state IN ('accepted', 'delivered')), false) AS all_in, coalesce(bool_or(p.state IN ('accepted', 'delivered')), false) AS some,
+            coalesce(bool_or(p.state IN ('sending', 'unknown') OR (p.tainted AND p.state IN ('pending', 'failed'))), false) AS doubt
+          FROM parts p WHERE p.schedule_id = x.sid AND p.slot_at = x.sat AND p.slot_at BETWEEN lo AND hi) y),
+  i AS (SELECT d.sid, d.sat, d.f, d.truth AS state, d.phase, d.delay, d.confirmed, CASE WHEN d.truth = 'delivered' AND d.state <> 'delivered' THEN 'late_evidence' ELSE d.reason END AS reason
+      FROM d WHERE d.truth IS NOT NULL)
+  UPDATE slots s SET state = i.state, phase = i.phase, owner = NULL, lease_until = NULL, spins = CASE WHEN i.state = 'queued' THEN greatest(s.spins - 1, 0) ELSE 0 END,
       not_before = CASE WHEN i.state <> 'waiting' THEN s.not_before
                         WHEN i.reason = 'room_busy' THEN least(t + make_interval(secs => i.delay / 1000), (SELECT greatest(g.free_at, t + interval '200 ms') FROM room_gate g WHERE g.room_ref = s.room_ref))
                         ELSE t + make_interval(secs => i.delay / 1000) END,
@@ -254,8 +293,7 @@ BEGIN
       reason = CASE WHEN i.state IN ('waiting', 'queued') THEN NULL ELSE i.reason END,
       ended_at = CASE WHEN i.state IN ('waiting', 'queued') THEN NULL ELSE t END,
       confirmed_at = CASE WHEN i.confirmed THEN coalesce(s.confirmed_at, t) ELSE s.confirmed_at END
-    FROM unnest(p_sid, p_sat, p_fence, p_state, p_phase, p_delay_ms, p_reason, p_confirmed) i(sid, sat, f, state, phase, delay, reason, confirmed)
-    WHERE s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi AND s.state = 'leased' AND s.fence = i.f AND s.owner = p_owner
+    FROM i WHERE s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi AND s.state = 'leased' AND s.fence = i.f AND s.owner = p_owner
     RETURNING s.schedule_id, s.slot_at;
 END $$;
 
@@ -264,8 +302,8 @@ END $$;
 CREATE OR REPLACE FUNCTION part_resolve(p_sid bigint[], p_sat timestamptz[], p_ord smallint[], p_attempt uuid[], p_fence bigint[], p_wait interval[], p_proven boolean[], p_owner uuid)
 RETURNS TABLE (sid bigint, sat timestamptz, ord smallint) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
-DECLARE t timestamptz; done jsonb; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
-  sids bigint[]; sats timestamptz[]; ords smallint[]; provens boolean[];
+DECLARE t timestamptz; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
+  sids bigint[]; sats timestamptz[]; ords smallint[]; provens uuid[];
 BEGIN
   PERFORM 1 FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
     WHERE s.slot_at BETWEEN lo AND hi ORDER BY s.schedule_id, s.slot_at FOR UPDATE OF s;
@@ -278,13 +316,13 @@ BEGIN
         AND s.state = 'leased' AND s.phase = 'confirm' AND s.fence = i.f AND s.owner = p_owner AND s.lease_until > t
     WHERE p.schedule_id = i.sid AND p.slot_at = i.sat AND p.ord = i.ord AND p.slot_at BETWEEN lo AND hi AND p.attempt_id = i.aid
       AND (p.state = 'unknown' OR (i.proven AND p.state = 'accepted')) AND p.sending_at + i.wait <= t
-    RETURNING p.schedule_id, p.slot_at, p.ord, i.proven)
-  SELECT array_agg(schedule_id), array_agg(slot_at), array_agg(r.ord), array_agg(proven) INTO sids, sats, ords, provens FROM r;
-  WITH e AS (SELECT i.sid, i.sat, count(*) FILTER (WHERE i.proven) AS back FROM unnest(sids, sats, provens) i(sid, sat, proven) GROUP BY 1, 2 HAVING bool_or(i.proven)),
-  refund AS (UPDATE room_quota q SET used = q.used - x.units FROM (SELECT s.room_ref, s.quota_day, count(*) AS units FROM e JOIN slots s ON s.schedule_id = e.sid AND s.slot_at = e.sat
-               AND s.slot_at BETWEEN lo AND hi WHERE s.exposed - e.back <= 0 AND s.quota_day IS NOT NULL GROUP BY 1, 2) x WHERE q.room_ref = x.room_ref AND q.day = x.quota_day)
-  UPDATE slots s SET exposed = greatest(s.exposed - e.back, 0), quota_day = CASE WHEN s.exposed - e.back <= 0 THEN NULL ELSE s.quota_day END
-    FROM e WHERE s.schedule_id = e.sid AND s.slot_at = e.sat AND s.slot_at BETWEEN lo AND hi;
+    RETURNING p.schedule_id, p.slot_at, p.ord, CASE WHEN i.proven THEN p.attempt_id END AS aid)
+  SELECT array_agg(schedule_id), array_agg(slot_at), array_agg(r.ord), array_agg(aid) INTO sids, sats, ords, provens FROM r;
+  WITH a AS (UPDATE attempts a SET exposed = false FROM unnest(sids, sats, provens) i(sid, sat, aid)
+      WHERE i.aid IS NOT NULL AND a.slot_at = i.sat AND a.attempt_id = i.aid AND a.slot_at BETWEEN lo AND hi AND a.exposed RETURNING a.schedule_id, a.slot_at),
+  e AS (SELECT a.schedule_id AS sid, a.slot_at AS sat, count(*) AS back FROM a GROUP BY 1, 2)
+  UPDATE slots s SET exposed = s.exposed - e.back FROM e WHERE s.schedule_id = e.sid AND s.slot_at = e.sat AND s.slot_at BETWEEN lo AND hi;
+  PERFORM quota_follows(sids, sats, korean_day(t), lo, hi) WHERE array_remove(provens, NULL) <> '{}';
   RETURN QUERY SELECT i.sid, i.sat, i.ord FROM unnest(sids, sats, ords) i(sid, sat, ord);
 END $$;
 
@@ -293,6 +331,8 @@ CREATE OR REPLACE FUNCTION part_confirmed(p_sid bigint[], p_sat timestamptz[], p
 LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE n int; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
 BEGIN
+  PERFORM 1 FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
+    WHERE s.slot_at BETWEEN lo AND hi ORDER BY s.schedule_id, s.slot_at FOR UPDATE OF s;
   UPDATE parts p SET state = 'delivered', confirmed_at = ledger_now() FROM unnest(p_sid, p_sat, p_ord, p_attempt) i(sid, sat, ord, aid)
     WHERE p.schedule_id = i.sid AND p.slot_at = i.sat AND p.ord = i.ord AND p.slot_at BETWEEN lo AND hi AND p.attempt_id = i.aid AND p.state = 'accepted';
   GET DIAGNOSTICS n = ROW_COUNT; RETURN n;
