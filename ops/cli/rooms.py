@@ -85,7 +85,8 @@ def list_(as_json: Json = False) -> None:
         print_json([_described(room, counts.get(room.room_id, 0)) for room in found])
         return
     rows = [
-        (r.room_id, r.name, r.type, r.channel, r.device, f"{r.gap_ms / 1000:g} s", r.quota, counts.get(r.room_id, 0))
+        (r.room_id, r.name, r.type, r.channel, r.device, f"{r.gap_ms / 1000:g} s", r.quota,
+         counts.get(r.room_id, 0))
         for r in found
     ]  # fmt: skip
     heads = ("room", "name", "type", "channel", "device", "gap", "quota", "schedules")
@@ -146,9 +147,8 @@ def set_(
     acts = acting(who)
     with transaction(acts) as session:
         found = change_room(session, room, changes, limits, acts)
-    say(
-        f"Room {room}: {found.type}, by {found.channel}, every {found.gap_ms / 1000:g} s, {found.quota} a day."
-    )
+    gap_s = found.gap_ms / 1000
+    say(f"Room {room}: {found.type}, by {found.channel}, every {gap_s:g} s, {found.quota} a day.")
 
 
 def _changed_limits(
