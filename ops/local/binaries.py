@@ -13,6 +13,9 @@ from ops.local.account import Account
 
 _POSTGRES_PARTS = ("pginstall*/bin/postgres", "pginstall*/bin/initdb", "pginstall*/lib", "pginstall*/share")
 
+# Where a copy may stand, the lasting ones first. Others may write to the last two: see _is_ours.
+PUBLIC_PLACES = (Path("/var/lib"), Path("/var/tmp"), Path(tempfile.gettempdir()))  # noqa: S108
+
 
 class MissingBinary(RuntimeError):
     """A server's wheel is not installed, or has no program for this machine."""
@@ -62,10 +65,9 @@ def _version(program: Path) -> int:
 
 
 def _copy_for(package: Path, account: Account) -> Path:
-    program = _newest_bin(package) / "postgres"
-    print_of = f"{package} {program.stat().st_size} {program.stat().st_mtime_ns}"
-    name = f"jeongsi-postgres-{hashlib.sha256(print_of.encode()).hexdigest()[:16]}"
-    for place in (Path("/var/lib"), Path("/var/tmp"), Path(tempfile.gettempdir())):  # noqa: S108 - see _is_ours
+    program = (_newest_bin(package) / "postgres").read_bytes()
+    name = f"jeongsi-postgres-{hashlib.sha256(program).hexdigest()[:16]}"  # one copy for all installations
+    for place in PUBLIC_PLACES:
         if not (account.can_reach(place) and os.access(place, os.W_OK)):
             continue
         copy = place / name

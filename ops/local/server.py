@@ -98,6 +98,8 @@ class LocalServer(ABC):
         self._prepare()
         for port in self._ports_to_try():
             self.port = port
+            if not is_free(port):
+                continue
             written = self.log.stat().st_size if self.log.exists() else 0
             if self._launched():
                 return

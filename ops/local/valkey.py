@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from ops.local.binaries import valkey_program
 from ops.local.ports import HOST
@@ -69,7 +71,9 @@ class ValkeyServer(LocalServer):
         return [str(valkey_program()), configuration.name]
 
     def _answers(self) -> bool:
-        client = redis.Redis.from_url(self.url, socket_connect_timeout=1, socket_timeout=1)
+        client = redis.Redis.from_url(
+            self.url, socket_connect_timeout=1, socket_timeout=1, retry=Retry(NoBackoff(), 0)
+        )
         try:
             return bool(client.ping())
         except (redis.ConnectionError, redis.TimeoutError):  # BusyLoading is a ConnectionError
