@@ -13,9 +13,10 @@ from typing import Any
 import psutil
 
 from ops.local.launch import start_mark
-from runtime.clock import clock
+from runtime.clock import SystemClock
 
 POLL_S = 0.01
+_CLOCK = SystemClock()  # processes die in real time, whatever clock a test has set
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,11 @@ class Identity:
 
     def wait_gone(self, timeout: float) -> bool:
         """Wait until it is dead, `timeout` seconds at most; False if it still lives."""
-        end = clock().monotonic() + timeout
+        end = _CLOCK.monotonic() + timeout
         while self.alive:
-            if clock().monotonic() >= end:
+            if _CLOCK.monotonic() >= end:
                 return False
-            clock().wait(POLL_S)
+            _CLOCK.wait(POLL_S)
         return True
 
     def kill(self) -> None:

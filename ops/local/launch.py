@@ -66,7 +66,10 @@ def main(order: dict[str, Any]) -> None:
         os.setuid(order["uid"])
     if order["death_signal"] is not None:  # after setuid, which would clear it
         _die_with(order["parent"], order["death_signal"])
-    os.execvp(order["command"][0], order["command"])  # noqa: S606 - becoming the program is the point
+    try:
+        os.execvp(order["command"][0], order["command"])  # noqa: S606 - becoming the program is the point
+    except OSError as error:
+        sys.exit(f"{order['command'][0]} cannot be started: {error.strerror}")
 
 
 if __name__ == "__main__":
