@@ -88,3 +88,8 @@ def answering(raw: bytes) -> Behaviour:
             sock.sendall(raw)
 
     return behave
+
+
+def once_unanswered(sock: socket.socket, server: RawServer) -> None:
+    """Reads a request and closes."""
+    server.read_request(sock)
