@@ -64,6 +64,7 @@ class Event(StrEnum):
     REAPED = "beat.reaped"
     REPUBLISHED = "beat.republished"
     PREPARED_DROPPED = "beat.prepared_dropped"
+    CLOCK_JUMPED = "beat.clock_jumped"
     SCHEDULE_UNREADABLE = "schedule.unreadable"
     SLOTS_MISSED = "schedule.slots_missed"
     # Workers and their queues.
@@ -140,6 +141,9 @@ SENTENCES: Mapping[Event, Sentence] = {
     Event.REAPED: _warning("{count} slots were taken back from workers that went silent"),
     Event.REPUBLISHED: _info("{count} hints were published again"),
     Event.PREPARED_DROPPED: _warning("A prepared batch of {count} was {stale_ms} ms old and thrown away"),
+    Event.CLOCK_JUMPED: _error(
+        "The database's clock jumped by {jump_s} s; nothing is prepared ahead for {freeze_s} s"
+    ),
     Event.SCHEDULE_UNREADABLE: _error("Schedule {schedule_id} cannot be read: {reason}"),
     Event.SLOTS_MISSED: _error("Schedule {schedule_id} missed {count} slots from {start} to {end}: {reason}"),
     Event.WORKER_STARTED: _info("Worker {node} has started on {queues}"),
