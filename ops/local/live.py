@@ -55,9 +55,13 @@ class Picture:
 
 
 _COLUMNS: list[tuple[str, dict[str, Any]]] = [
-    ("slot", {"no_wrap": True}), ("schedule", {"no_wrap": True, "ratio": 3}), ("room", {"no_wrap": True, "ratio": 2}),
-    ("parts", {"justify": "right"}), ("state", {"no_wrap": True, "ratio": 2}), ("late ms", {"justify": "right"}),
-]  # fmt: skip
+    ("slot", {"no_wrap": True}),
+    ("schedule", {"no_wrap": True, "ratio": 3}),
+    ("room", {"no_wrap": True, "ratio": 2}),
+    ("parts", {"justify": "right"}),
+    ("state", {"no_wrap": True, "ratio": 2}),
+    ("late ms", {"justify": "right"}),
+]
 
 
 def plain_line(row: LiveRow) -> str:

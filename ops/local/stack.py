@@ -127,11 +127,18 @@ class Stack:
         """An autocommit connection to the ledger."""
         return psycopg.connect(self.database_url, autocommit=True)
 
+    def pids(self) -> dict[str, int]:
+        """Name -> pid of everything that runs now."""
+        watched = [*self._children, *([self._emulator] if self._emulator else [])]
+        servers = [server for server in (self._postgres, self._valkey) if server is not None]
+        return {c.name: c.pid for c in watched if c.pid} | {s.name: s.pid for s in servers if s.pid}
+
     def environment(self) -> dict[str, str]:
         """What every child of this stack runs with."""
         return {
             **os.environ, "DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url,
-            "JEONGSI_EMULATOR_URL": self.emulator_url, "JEONGSI_HOME": str(self.home.path), **self.options.env,
+            "JEONGSI_EMULATOR_URL": self.emulator_url, "JEONGSI_HOME": str(self.home.path),
+            **self.options.env,
         }  # fmt: skip
 
     # -- servers --------------------------------------------------------------------------------
@@ -151,8 +158,8 @@ class Stack:
             return migrate.upgrade(self.database_url)
         except Exception as error:
             raise StackFailed(
-                f"The database could not be migrated: {error}. If it is damaged, restore a backup; if it holds "
-                f"nothing you need, move {self.home.path / 'postgres'} away and start again."
+                f"The database could not be migrated: {error}. If it is damaged, restore a backup; if it "
+                f"holds nothing you need, move {self.home.path / 'postgres'} away and start again."
             ) from error
 
     def _start_emulator(self) -> None:

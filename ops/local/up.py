@@ -90,7 +90,7 @@ def _make_demo(stack: Stack, settings: Settings, db: psycopg.Connection[Any]) ->
         return f"Real credentials are present ({', '.join(real)}): no demo rooms or schedules are made."
     demo.seed(db)
     made = demo.demo_sends(db, minutes=_DEMO_MINUTES)
-    return f"demo: {made} one-off sends within the next {_DEMO_MINUTES} minutes, to test rooms of the emulator only"
+    return f"demo: {made} one-off sends in {_DEMO_MINUTES} minutes, to test rooms of the emulator only"
 
 
 def _say_ready(console: Console, stack: Stack, settings: Settings, took_s: float) -> None:
@@ -103,7 +103,8 @@ def _addresses(stack: Stack, settings: Settings) -> list[str]:
     return [
         f"Flower    {stack.flower_url}  (user {settings.flower_user}, password {password(settings)})",
         f"emulator  {stack.emulator_url}  receipts in {stack.receipts}",
-        f"logs      {stack.home.path / 'log'}     try: .venv/bin/jeongsi slot list, jeongsi doctor, jeongsi audit",
+        f"logs      {stack.home.path / 'log'}",
+        "try       .venv/bin/jeongsi slot list   .venv/bin/jeongsi doctor   .venv/bin/jeongsi audit",
     ]
 
 

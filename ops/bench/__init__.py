@@ -1,0 +1,1 @@
+"""Measurements as programs that anyone can run; never timed tests."""
