@@ -155,12 +155,15 @@ class Transport:
         `write_by`: monotonic instant after which the first byte must not leave (rule R6); checked right at
         the write, and missing it is NotSent `guard_missed`.
         Unknown: no whole status line and headers came back, and bytes may have left.
+        Raises ValueError for what no request can carry (half a surrogate pair, a line break in a header):
+        nothing has left then.
         """
         started = self._clock.monotonic()
+        request = self._request(method, path, headers or {}, json)
         wire = prepared.take()
         if wire is None:
             return NotSent("connection_used")
-        request = self._request(wire, method, path, headers or {}, json)
+        request.pool = wire.pool
         if (stale := wire.why_unusable(started)) is not None:
             wire.close()
             return NotSent(stale)
@@ -210,9 +213,7 @@ class Transport:
         reply = Reply(response.status_code, response.headers, body, not whole, _wrote_ms(wire, started))
         return reply, whole
 
-    def _request(
-        self, wire: Wire, method: str, path: str, headers: Mapping[str, str], json: Any
-    ) -> WireRequest:
+    def _request(self, method: str, path: str, headers: Mapping[str, str], json: Any) -> WireRequest:
         request = WireRequest()
         request.method = method
         request.target = self.base_path + path
@@ -230,7 +231,6 @@ class Transport:
             request.body = _json.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
             request.headers["Content-Type"] = "application/json; charset=utf-8"
             request.headers["Content-Length"] = str(len(request.body))
-        request.pool = wire.pool
         return request
 
     def _pop_idle(self) -> Wire | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 from gateways.adapter import Adapter
@@ -37,6 +38,16 @@ def close_adapters() -> None:
         _adapters.clear()
     for adapter in adapters:
         adapter.close()
+
+
+def _after_fork() -> None:
+    """Parent and child must not write to the same connections."""
+    global _lock
+    _lock = threading.Lock()
+    _adapters.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _build(channel: str, url: str, settings: Settings) -> Adapter:

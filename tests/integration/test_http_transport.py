@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import select
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -352,6 +355,45 @@ def test_a_send_whose_time_to_write_has_passed_leaves_no_byte() -> None:
         assert ask(transport, write_by=clock().monotonic() - 0.001) == NotSent("guard_missed")
         assert isinstance(ask(transport, write_by=clock().monotonic() + 10), Reply)
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "text"),
+    [({"Idempotency-Key": "a\r\nX: 1"}, "x"), ({"Idempotency-Key": "열쇠"}, "x"), ({}, "\ud800")],
+)
+def test_what_no_request_can_carry_is_an_error_and_leaves_no_byte(headers: dict[str, str], text: str) -> None:
+    with RawServer(answering(response("200 OK", TAKEN))) as server:
+        transport = transport_to(server.port)
+        prepared = transport.prepare()
+        assert isinstance(prepared, Prepared)
+        with pytest.raises(ValueError):
+            transport.send(prepared, "POST", "/", headers, {"text": text})
+        transport.release(prepared)
+        assert isinstance(ask(transport), Reply)
+        assert len(server.requests) == 1
+
+
+def test_a_child_process_has_connections_of_its_own() -> None:
+    with RawServer(answering(response("200 OK", TAKEN))) as server:
+        use = f"bridge+http://127.0.0.1:{server.port}"
+        code = (
+            "import os, sys\n"
+            "from gateways.registry import adapter_for\n"
+            "first = adapter_for('bridge')\n"
+            "first._transport.release(first._transport.prepare())\n"
+            "child = os.fork()\n"
+            "if child == 0:\n"
+            "    second = adapter_for('bridge')\n"
+            "    os._exit(0 if second is not first and not second._transport._idle else 1)\n"
+            "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code],
+            env={**os.environ, "KAKAO_BOT_URL": use},
+            timeout=30,
+            check=False,
+        )
+        assert done.returncode == 0
 
 
 def test_a_prepared_connection_serves_one_send() -> None:
