@@ -20,6 +20,7 @@ def watch(event, arguments):
     if event == "open" and str(arguments[0]).endswith((".env", "run.json")):
         raise SystemExit(f"{arguments[0]} was read while importing {current}")
 
+import urllib3.util.connection  # tries once, when imported, whether this machine has IPv6
 import runtime.settings
 def refuse(*_, **__):
     raise SystemExit(f"a setting was read while importing {current}")
