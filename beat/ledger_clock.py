@@ -16,6 +16,7 @@ from runtime.events import Event, emit
 
 JUMP_S = 2.0  # more than this against our monotonic clock, and nothing is pushed ahead for FREEZE_S
 FREEZE_S = 30.0
+STEP_S = 0.01  # less than this is the two clocks drifting apart
 _DRIFT = 500e-6  # how fast two good clocks part, or are slewed, per second
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -46,13 +47,13 @@ class LedgerClock:
         return not self.known or self._host.monotonic() < self._frozen_until
 
     def sample(self, ask: Callable[[], datetime]) -> bool:
-        """Ask the database for its time. False if its clock jumped: whatever waits for a time is void then."""
+        """Ask the database for its time. False if its clock stepped: whatever waits for a time is void."""
         asked = self._host.monotonic()
         told = (ask() - _EPOCH) / timedelta(seconds=1)
         return self.learn(told - self._host.monotonic(), told - asked)
 
     def learn(self, low: float, high: float) -> bool:
-        """The offset lies between these. False if that contradicts what was known by more than a jump."""
+        """The offset lies between these. False if that contradicts what was known by more than STEP_S."""
         now = self._host.monotonic()
         slack = (now - self._sampled_at) * _DRIFT
         self._sampled_at = now
@@ -62,11 +63,10 @@ class LedgerClock:
             return True
         self._low, self._high = low, high
         jump = low - was_high if low > was_high else high - was_low
-        if abs(jump) <= JUMP_S:
-            return True
-        self._frozen_until = now + FREEZE_S
-        emit(Event.CLOCK_JUMPED, jump_s=round(jump, 3), freeze_s=FREEZE_S)
-        return False
+        if abs(jump) > JUMP_S:
+            self._frozen_until = now + FREEZE_S
+            emit(Event.CLOCK_JUMPED, jump_s=round(jump, 3), freeze_s=FREEZE_S)
+        return abs(jump) <= STEP_S
 
     def push_at(self, at: datetime) -> float:
         """When, on our monotonic clock, the database's clock has reached ``at`` for certain."""

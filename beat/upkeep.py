@@ -1,0 +1,48 @@
+"""The ledger's upkeep that the beat does itself: weeks made ahead, old weeks dropped.
+
+Small SQL on the beat's own connection and no task to a worker: without the coming week the planner cannot
+write, so this must work with no worker alive and no Redis. Any number of beats may do it. Evidence in
+journals is replayed by workers, who hold the files.
+"""
+
+from __future__ import annotations
+
+import psycopg
+
+from models.ledger import beat as ledger
+from models.ledger.beat import Connection
+from runtime.clock import clock
+from runtime.database import is_transient
+from runtime.events import Event, emit
+from runtime.settings import Settings
+
+_AHEAD_S = 3600.0
+_DROP_S = 86_400.0
+
+
+class Upkeep:
+    """What is done when a beat starts, and then every hour or day."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._ahead_at = self._drop_at = clock().monotonic()
+
+    def once(self, db: Connection) -> None:
+        """Do what is due. What the database refuses waits for the next time, and is told to the log."""
+        now = clock().monotonic()
+        try:
+            if now >= self._ahead_at:
+                self._ahead_at = now + _AHEAD_S
+                made = ledger.ensure_partitions(db, self._settings.ledger_days)
+                if made:
+                    emit(Event.PARTITIONS_MADE, names=f"{made} tables")
+            if now >= self._drop_at:
+                self._drop_at = now + _DROP_S
+                dropped = ledger.drop_old_partitions(db, self._settings.ledger_days, self._settings.log_days)
+                if dropped:
+                    emit(Event.PARTITIONS_DROPPED, names=", ".join(dropped))
+        except psycopg.Error as error:
+            if is_transient(error):
+                self._ahead_at = now
+                raise
+            emit(Event.TICK_FAILED, error=f"upkeep: {error}")
