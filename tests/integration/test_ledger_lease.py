@@ -107,14 +107,14 @@ def test_one_slot_of_a_set_never_touches_its_neighbours(world: World, schedule: 
 
 
 def test_two_workers_racing_for_the_same_slots_never_both_get_one(
-    world: World, schedule: int, db_url: str
+    world: World, schedule: int, ledger_url: str
 ) -> None:
     slots = [world.plan(schedule, in_s=n / 1000) for n in range(40)]
     world.time.advance(1)
     world.dispatch()
 
     def race(turn: int) -> list[SlotId]:
-        with psycopg.connect(db_url, autocommit=True) as db:
+        with psycopg.connect(ledger_url, autocommit=True) as db:
             mine = slots if turn % 2 else slots[::-1]
             return [a.slot for a in worker.lease(db, mine, uuid.uuid4(), LEASE_S) if a.verdict == "leased"]
 
@@ -151,10 +151,10 @@ def test_a_foreign_lease_is_not_renewed(world: World, schedule: int) -> None:
 
 
 def test_a_renewal_does_not_wait_for_a_slot_that_somebody_holds(
-    world: World, schedule: int, db_url: str
+    world: World, schedule: int, ledger_url: str
 ) -> None:
     held, free = world.leased(schedule), world.leased(world.schedule())
-    with psycopg.connect(db_url) as other:
+    with psycopg.connect(ledger_url) as other:
         other.execute("SELECT 1 FROM slots WHERE schedule_id = %s FOR UPDATE", (schedule,))
         world.db.execute("SET lock_timeout = '1s'")
         renewed = worker.renew(world.db, [held.slot, free.slot], world.owner, LEASE_S)

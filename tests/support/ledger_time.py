@@ -13,7 +13,8 @@ SEOUL = dt.timezone(dt.timedelta(hours=9), "KST")
 
 _INSTALL = """
 CREATE TABLE IF NOT EXISTS test_clock (at timestamptz NOT NULL);
-CREATE OR REPLACE FUNCTION ledger_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT at FROM test_clock';
+CREATE OR REPLACE FUNCTION ledger_now() RETURNS timestamptz LANGUAGE sql VOLATILE
+  AS 'SELECT at FROM test_clock';
 """
 
 

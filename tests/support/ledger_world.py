@@ -64,8 +64,9 @@ class World:
     def schedule(self, room: str = "방1", **columns: Any) -> int:
         """A kb_schedule row by raw SQL, as the customer's own pages write it; answers its id."""
         row = {
-            "title": "정각 알림", "target_room_id": room, "target_room_type": "test", "message_text": "안녕하세요",
-            "send_order": "text_only", "schedule_type": "regular", "valid_from": "2020-01-01 00:00+09", **columns,
+            "title": "정각 알림", "target_room_id": room, "target_room_type": "test",
+            "message_text": "안녕하세요", "send_order": "text_only", "schedule_type": "regular",
+            "valid_from": "2020-01-01 00:00+09", **columns,
         }  # fmt: skip
         marks = ", ".join(["%s"] * len(row))
         return int(
