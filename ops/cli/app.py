@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import typer
+
 from ops.cli import (
     db,
+    messages,
     rooms,
     schedule_changes,  # noqa: F401 - adds its commands to the schedule group
     schedules,
+    slots,
+    system,
 )
-from ops.cli.options import group
+from ops.cli.options import example
 
-app = group("Jeongsi sends KakaoTalk messages on the dot and once, from a ledger in Postgres.")
+app = typer.Typer(
+    help="Jeongsi sends KakaoTalk messages on the dot and once, from a ledger in Postgres.",
+    epilog=example("jeongsi up", "jeongsi schedule add --help", "jeongsi slot why 812 09:00"),
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command(epilog=example("jeongsi up", "jeongsi up --for 90"))(system.up)
+app.command(epilog=example("jeongsi doctor", "jeongsi doctor --json"))(system.doctor)
 app.add_typer(db.app, name="db")
 app.add_typer(rooms.app, name="room")
 app.add_typer(schedules.app, name="schedule")
+app.add_typer(messages.app, name="message")
+app.add_typer(slots.app, name="slot")
+app.command(epilog=example("jeongsi audit", "jeongsi audit --json --receipts .jeongsi/receipts.jsonl"))(
+    system.audit
+)
+app.command(epilog=example("jeongsi emulator --port 8088 --receipts receipts.jsonl --fault-rate 0.02"))(
+    system.emulator
+)
+app.add_typer(system.bridge, name="bridge")

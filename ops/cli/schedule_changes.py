@@ -52,7 +52,8 @@ def edit(
         saved = schedule_of(session, schedule)
     pictures = read_images(flags.image or ())
     form = edited_form(saved, stored_facts(saved), flags, pictures)
-    if given and given <= _SILENT:
+    silent = flags.image is None and given <= _SILENT
+    if silent:
         columns: dict[str, Any] = {"title": _title(form.title)}
     else:
         found = checked(form, pictures, but=schedule)
@@ -62,19 +63,15 @@ def edit(
     if not changes and flags.image is None:
         say("Nothing changes.")
         return
-    say(
-        "\n".join(
-            changes
-            + [f"images: {len(saved.message_images or ())} -> {len(pictures.kept)}"]
-            * (flags.image is not None)
-        )
-    )
+    if flags.image is not None:
+        changes.append(f"images: {len(saved.message_images or ())} -> {len(pictures.kept)}")
+    say("\n".join(changes))
     with transaction(acting(who)) as session:
         met = laid_down(session, schedule)
         if not dry_run:
             images = None if flags.image is None else pictures.kept
             changed = change_schedule(session, schedule, saved.version, columns, images=images)
-    if not given <= _SILENT:
+    if not silent:
         say(_met(met, moved=columns.get("target_room_id") != saved.target_room_id))
     say("Not saved (--dry-run)." if dry_run else f"Saved as version {changed.version}: {in_words(changed)}")
 

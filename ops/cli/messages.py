@@ -1,0 +1,128 @@
+"""`jeongsi message`: one message, now or once later."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ops.cli.errors import BadInput, warned
+from ops.cli.options import As, Json, acting, example, group
+from ops.cli.output import iso, local, note, print_json, say, short
+from ops.cli.schedule_flags import validity as read_validity
+from ops.cli.times import instant
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from beat.schedule_form import Checked, ScheduleForm
+    from ops.cli.forms import Pictures
+
+app = group("Single messages.")
+_SOON_MS = 200  # to the next whole second at least: time to save it
+
+
+@app.command(
+    epilog=example(
+        "jeongsi message send --room hq-alerts --text '서버 점검을 시작합니다' --wait",
+        "jeongsi message send --room gangnam-notice --text '곧 시작합니다' --image map.png "
+        "--at 2026-12-24T18:00:00+09:00",
+    )
+)
+def send(
+    room: Annotated[str, typer.Option("--room", help="Where it goes; see `jeongsi room list`.")],
+    text: Annotated[str | None, typer.Option("--text", help="The message.")] = None,
+    image: Annotated[
+        list[str] | None, typer.Option("--image", metavar="FILE", help="An image file; repeat for several.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="ISO", help="When, with offset; else at once.")
+    ] = None,
+    title: Annotated[str | None, typer.Option("--title", help="Else the first words of the text.")] = None,
+    send_order: Annotated[
+        str | None, typer.Option("--send-order", help="text_first, images_first, images_only or text_only.")
+    ] = None,
+    interval: Annotated[int, typer.Option("--interval", help="Seconds between its parts.")] = 1,
+    grace: Annotated[
+        int | None, typer.Option("--grace", help="Seconds that we may be late before it is given up.")
+    ] = None,
+    validity: Annotated[
+        str, typer.Option("--validity", help="Seconds that a busy room may hold it, or auto.")
+    ] = "auto",
+    priority: Annotated[int, typer.Option("--priority", help="0 to 9 in a busy room, 0 goes first.")] = 5,
+    accept_limit: Annotated[
+        bool, typer.Option("--accept-limit", help="Save it though the room's day quota may cut it.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Stay until it has ended; exit 0 only if delivered.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", help="With --wait: give up looking after so many seconds.", min=1)
+    ] = 600.0,
+    as_json: Json = False,
+    who: As = None,
+) -> None:
+    """Send one message, at once or at a time. Prints the id of its slot, by which `jeongsi slot` knows it.
+
+    It is promised from the moment it is saved: a beat sends it even if this command is gone by then.
+    """
+    from beat.schedule_form import ScheduleForm
+    from ops.cli.forms import now_of_ledger, read_images
+    from runtime.settings import get_settings
+
+    pictures = read_images(image or ())
+    now = now_of_ledger()
+    moment = _whole_second(instant(at, "at")) if at is not None else _soon(now)
+    shown = local(moment)
+    form = ScheduleForm(
+        title=short(title or text or "이미지", 60), room=room, types=("once",),
+        date=shown[:10], time=shown[11:], text=text, images=pictures.facts,
+        send_order=send_order, interval=interval,
+        grace=get_settings().grace_s if grace is None else grace, validity=read_validity(validity),
+        priority=priority, accept_limit=accept_limit,
+    )  # fmt: skip
+    found = _checked(form, pictures)
+    slot = _save(found, pictures, acting(who))
+    if as_json:
+        print_json({"slot": slot, "at": iso(found.first), "room": room})
+    else:
+        say(slot)
+    if wait:
+        from ops.cli.follow import follow
+
+        follow(slot, timeout)
+
+
+def _checked(form: ScheduleForm, pictures: Pictures) -> Checked:
+    from ops.cli.forms import checked
+
+    found = checked(form, pictures)
+    note(warned(found.warnings))
+    return found
+
+
+def _save(found: Checked, pictures: Pictures, who: str) -> str:
+    """Save the message; the public id of the slot it is promised in."""
+    from models.store import create_schedule, transaction
+    from runtime.ids import SlotId
+
+    with transaction(who) as session:
+        schedule = create_schedule(session, found.columns, images=pictures.kept, origin="message")
+    if schedule.status == "error":
+        raise BadInput(f"Message {schedule.id} is saved, but cannot be sent: {schedule.error_reason}.")
+    return str(SlotId(schedule.id, found.first))
+
+
+def _soon(now: datetime) -> datetime:
+    """The next whole second that can still be met."""
+    from datetime import timedelta
+
+    return (now + timedelta(milliseconds=_SOON_MS + 999)).replace(microsecond=0)
+
+
+def _whole_second(at: datetime) -> datetime:
+    if at.microsecond:
+        raise BadInput(
+            "--at: messages leave on whole seconds.", f"Write {at.replace(microsecond=0).isoformat()}."
+        )
+    return at

@@ -1,0 +1,70 @@
+"""The round: servers first, then what they hold. A dead server is one finding, not a failure of the round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from urllib.parse import urlsplit
+
+import psycopg
+import redis
+
+from ops.doctor import broker, host, ledger
+from ops.doctor.finding import Finding, fail
+from runtime.environment import is_secret, variable
+from runtime.settings import Settings
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Every finding, in the order in which they would be mended."""
+    yield from _database(settings)
+    yield from _redis(settings)
+    yield from host.findings(settings)
+
+
+def shown_settings(settings: Settings) -> dict[str, str]:
+    """Every setting by its variable's name; secrets only say whether they are set."""
+    found = {}
+    for field, info in type(settings).model_fields.items():
+        value = getattr(settings, field)
+        if is_secret(info):
+            found[variable(field)] = "(set)" if value else "(not set)"
+        else:
+            found[variable(field)] = "" if value is None else str(value)
+    return found
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    if settings.database_url is None:
+        yield fail("database", "none is known", "start it with `make up`, or set DATABASE_URL")
+        return
+    try:
+        # Not the process's own connection: its session settings would hide what raw SQL gets.
+        connection = psycopg.connect(settings.database_url, connect_timeout=3, autocommit=True)
+    except psycopg.OperationalError as error:
+        where = urlsplit(settings.database_url)
+        why = str(error).strip().splitlines()[-1].strip()
+        todo = "start it (`make up`), or mend DATABASE_URL; until then nothing is sent"
+        yield fail("database", f"{where.hostname}:{where.port} does not answer: {why}", todo)
+        return
+    with closing(connection):
+        connection.execute("SET statement_timeout = '5s'")
+        try:
+            yield from ledger.findings(connection, settings)
+        except psycopg.Error as error:
+            yield fail("database", f"a question to it failed: {error}".strip(), "look into its log")
+
+
+def _redis(settings: Settings) -> Iterator[Finding]:
+    if settings.redis_url is None:
+        yield fail("redis", "none is known", "start it with `make up`, or set REDIS_URL")
+        return
+    client = redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
+    try:
+        with closing(client):
+            yield from broker.findings(client)
+    except redis.RedisError as error:
+        todo = (
+            "start it (`make up`), or mend REDIS_URL; until then workers poll the database, a little slower"
+        )
+        yield fail("redis", f"it does not answer: {error}", todo)
