@@ -83,8 +83,8 @@ class Stack:
     def start_servers(self) -> None:
         """Postgres and Redis (embedded unless the environment names others), migrations, emulator."""
         self._say("servers …")
-        self.database_url = os.environ.get("DATABASE_URL") or self._start_postgres()
-        self.redis_url = os.environ.get("REDIS_URL") or self._start_valkey()
+        self.database_url = self._settings.database_url or self._start_postgres()
+        self.redis_url = self._settings.redis_url or self._start_valkey()
         for sentence in self._migrate():
             self._say(f"database: {sentence}")
         self._start_emulator()

@@ -38,12 +38,13 @@ def run_up(for_seconds: float | None = None, options: Options | None = None) -> 
     the form of `jeongsi audit --json`; the code is 0 only if that audit is clean. Else 0 after a clean
     stop, 1 if the system did not come up.
     """
-    settings = get_settings()
-    home = Home(settings.home)
+    home = Home(get_settings().home)
     began = clock().monotonic()
     try:
         with home.lock(), _stop_signals() as stop:
-            return _run(home, settings, options or Options(), stop, began, for_seconds)
+            home.clear_run()  # a killed run's addresses would look like servers of one's own
+            get_settings.cache_clear()
+            return _run(home, get_settings(), options or Options(), stop, began, for_seconds)
     except (HomeBusy, HomeUnusable, ServerFailed, StackFailed) as error:
         print(f"jeongsi up: {error}", file=sys.stderr)
         return 1
@@ -88,8 +89,11 @@ def _make_demo(stack: Stack, settings: Settings, db: psycopg.Connection[Any]) ->
         return "DATABASE_URL is set: no demo rooms or schedules are made."
     if real:
         return f"Real credentials are present ({', '.join(real)}): no demo rooms or schedules are made."
-    demo.seed(db)
-    made = demo.demo_sends(db, minutes=_DEMO_MINUTES)
+    try:
+        demo.seed(db)
+        made = demo.demo_sends(db, minutes=_DEMO_MINUTES)
+    except demo.NoDemo as reason:
+        return str(reason)
     return f"demo: {made} one-off sends in {_DEMO_MINUTES} minutes, to test rooms of the emulator only"
 
 
