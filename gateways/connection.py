@@ -17,6 +17,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
+from runtime.failpoints import hit
+
 _GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL | getattr(select, "POLLRDHUP", 0)
 
 
@@ -55,8 +57,16 @@ class _Sealing:
             now = self.monotonic()
             if self.write_by is not None and now > self.write_by:
                 raise NothingWritten("guard_missed")
+            if self.write_by is not None:
+                hit("send.guarded")
             self.wrote_at = now
         super().send(data)  # type: ignore[misc]
+
+    def getresponse(self) -> Any:
+        """The request is out. Only a send has a `write_by`; a question may be lost without harm."""
+        if self.write_by is not None:
+            hit("send.written")
+        return super().getresponse()  # type: ignore[misc]
 
     def why_unusable(self, now: float) -> str | None:
         """Why nothing may be written to it now, or None. Costs one poll()."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.ledger.worker import Lease, Settle
-from models.states import Phase
+from models.states import LIVE, Phase
 from runtime.events import Event, emit
 from runtime.failpoints import hit
 from runtime.ids import SlotId
@@ -43,12 +43,15 @@ def carry(rt: Engine, slots: list[SlotId], way: Way) -> dict[str, str]:
     way.taken()
     hit("send.locking")
     held = rt.locks.acquire(slots)
+    leases: list[Lease] = []
     try:
         hit("send.locked")
         leases = [lease for lease in rt.lease(held) if _is_ours(lease)]
         way.leased()
         ends = [end for end in rt.for_each(lambda lease: _run(rt, lease), leases) if end is not None]
     finally:
+        for lease in leases:
+            rt.done(lease.slot)
         rt.locks.release(held)
     _raise_failed(ends)
     return {str(end.slot): end.state.value for end in ends}
@@ -56,7 +59,14 @@ def carry(rt: Engine, slots: list[SlotId], way: Way) -> dict[str, str]:
 
 def _run(rt: Engine, lease: Lease) -> Settle | None:
     """By the slot's own phase: a hint may come on the other queue after a republish."""
-    return confirm_slot(rt, lease) if lease.phase == Phase.CONFIRM else send_slot(rt, lease)
+    end: Settle | None = None
+    try:
+        end = confirm_slot(rt, lease) if lease.phase == Phase.CONFIRM else send_slot(rt, lease)
+        return end
+    finally:
+        rt.done(lease.slot)
+        if end is None or end.state in LIVE:
+            rt.locks.release([lease.slot])  # its next hint may come before the rest of this one is done
 
 
 def _is_ours(lease: Lease) -> bool:

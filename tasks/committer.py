@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import psycopg
+from psycopg import errors
 
 from models.ledger import worker as ledger
 from runtime import database
@@ -24,6 +25,22 @@ from runtime.failpoints import hit
 
 Command = TypeVar("Command")
 Answer = TypeVar("Answer")
+
+#: A person's open transaction may hold a slot's row for long. One by one, its neighbours then still make it
+#: to the write within the guard.
+LOCK_TIMEOUT_MS = 200
+#: The server said that it undid the transaction: these may be said again.
+UNDONE = (
+    errors.DeadlockDetected,
+    errors.SerializationFailure,
+    errors.LockNotAvailable,
+    errors.QueryCanceled,
+)
+
+
+class CommitterStopped(RuntimeError):
+    """This process is ending and says nothing more to the ledger."""
+
 
 #: Never more in one statement: a batch that must be retried one by one should stay short.
 LARGEST_SET = 200
@@ -66,7 +83,8 @@ class Committer:
         self._thread.start()
 
     def ponr(self, part: ledger.Ponr) -> ledger.PonrAnswer:
-        """Ask the point of no return for one part. Raises when the COMMIT's fate is unclear: do not write then."""
+        """Ask the point of no return for one part. Raises when it was not, or may not have been, committed:
+        then nothing may be written."""
         return self._hand_in(self._ponr, part)
 
     def evidence(self, fact: ledger.Evidence) -> ledger.EvidenceVerdict:
@@ -92,7 +110,7 @@ class Committer:
         future: Future[Answer] = Future()
         with self._wake:
             if self._stopping:
-                raise RuntimeError("the committer has stopped; this process sends nothing more")
+                raise CommitterStopped
             lane.waiting.append((command, future))
             self._wake.notify()
         return future.result()
@@ -116,15 +134,16 @@ class Committer:
             return
         try:
             answers = self._say(lane, [command for command, _ in batch])
+            pairs = list(zip(batch, answers, strict=True))
         except Exception as error:
             self._fail(lane, batch, error)
             return
-        for (_, future), answer in zip(batch, answers, strict=True):
+        for (_, future), answer in pairs:
             future.set_result(answer)
 
     def _fail(self, lane: Lane[Any, Any], batch: list[tuple[Any, Future[Any]]], error: Exception) -> None:
         """One poisoned row must not fail the rest: say them one by one, unless the ledger itself is away."""
-        alone = len(batch) == 1 or self._unclear(lane, error)
+        alone = len(batch) == 1 or may_be_committed(error)
         for command, future in batch:
             if alone:
                 future.set_exception(error)
@@ -134,19 +153,15 @@ class Committer:
             except Exception as own:
                 future.set_exception(own)
 
-    def _unclear(self, lane: Lane[Any, Any], error: Exception) -> bool:
-        """Whether the commit may have happened. Only a point of no return must not be asked twice then."""
-        lost = database.is_transient(error) and (self._db is None or self._db.closed)
-        return bool(lost)
-
     def _say(self, lane: Lane[Any, Any], commands: list[Any]) -> Sequence[Any]:
         if self._db is None or self._db.closed:
             self._db = database.connect()
             self._db.autocommit = True
+            self._db.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS}".encode())
         try:
             return lane.say(self._db, commands)
         except Exception as error:
-            if database.is_transient(error):
+            if may_be_committed(error):
                 self._close()
             raise
 
@@ -156,18 +171,23 @@ class Committer:
             self._db = None
 
 
-def until_stored(
-    say: Callable[[], Answer], gave_up: Callable[[Exception], None], attempts: int = 3
-) -> Answer | None:
-    """Say something that may safely be said twice, again after transient failures; None when given up."""
+def may_be_committed(error: Exception) -> bool:
+    """Whether the connection broke, so that nobody knows what became of the transaction."""
+    return database.is_transient(error) and not isinstance(error, UNDONE)
+
+
+def may_be_said_again(error: Exception) -> bool:
+    """Whether saying it again can help: a break, a deadlock, a lock that somebody holds for too long."""
+    return database.is_transient(error) or isinstance(error, UNDONE)
+
+
+def until_stored(say: Callable[[], Answer], attempts: int = 3) -> Answer | None:
+    """Say what may safely be said twice, again after a failure that may pass; None when given up."""
     for attempt in range(1, attempts + 1):
         try:
             return say()
-        except Exception as error:
-            if not database.is_transient(error):
+        except psycopg.Error as error:
+            if not may_be_said_again(error):
                 raise
-            if attempt == attempts:
-                gave_up(error)
-                return None
             clock().wait(0.05 * attempt)
-    raise AssertionError("unreachable: the last attempt returns")
+    return None

@@ -7,55 +7,22 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from gateways.adapter import Adapter
-from gateways.capabilities import Capabilities
 from gateways.errors import GatewayError
 from gateways.message import RoomAddress
 from gateways.outcomes import Absent, Found, LookUp, LookUpUnavailable
 from gateways.registry import adapter_for
 from models.ledger import worker as ledger
 from models.ledger.worker import Evidence, Lease, Resolve, Settle
-from models.states import AttemptOutcome, PartState, Phase, SlotState
+from models.states import AttemptOutcome, PartState
 from runtime import database
-from runtime.events import Event, emit
 from runtime.failpoints import hit
 from tasks import told
 from tasks.engine import Engine
-from tasks.ladder import lookup_delay_s, retry_delay_s
-
-#: A provider that honours keys is asked again this soon, once; later tries wait their ladder.
-KEY_RETRY_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is known of one part now. ``state``: as it stands after this look. ``again_s``: look again then."""
-
-    part: dict[str, Any]
-    state: PartState
-    again_s: float | None = None
-    why: str = "confirm"
-    confirmed: bool = False
-    gone_for_good: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Inquiry:
-    """One slot in confirm phase, with what its provider can do (None: it cannot be asked now)."""
-
-    lease: Lease
-    adapter: Adapter | None
-    capabilities: Capabilities | None
-
-    @property
-    def kind(self) -> str:
-        """The provider's kind as the ledger noted it at the point of no return."""
-        return self.lease.provider_kind or (self.capabilities.kind if self.capabilities else "none")
+from tasks.findings import Finding, Inquiry, route
+from tasks.ladder import key_retry_s, lookup_delay_s
 
 
 def confirm_slot(rt: Engine, lease: Lease) -> Settle | None:
@@ -63,7 +30,7 @@ def confirm_slot(rt: Engine, lease: Lease) -> Settle | None:
     inquiry = _begin(lease)
     findings = [_look_at(rt, inquiry, part) for part in lease.parts or []]
     hit("confirm.evidenced")
-    end = _route(rt, inquiry, findings)
+    end = route(rt.settings, inquiry, findings)
     if not rt.settle(end):
         return None
     hit("confirm.settled")
@@ -83,20 +50,14 @@ def _look_at(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) -> Finding:
     state = PartState(part["state"])
     if state is PartState.ACCEPTED:
         return _accepted(rt, inquiry, part)
-    if state is PartState.UNKNOWN:
-        by_kind: dict[str, Callable[[Engine, Inquiry, dict[str, Any]], Finding]] = {
-            "key": _unknown_with_key,
-            "lookup": _unknown_with_lookup,
-        }
-        return by_kind.get(inquiry.kind, _unknown_with_neither)(rt, inquiry, part)
-    return Finding(part, state)
-
-
-def _unknown_with_key(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) -> Finding:
-    """The same key again cannot double anything, so no look-up is needed."""
-    if part["tries"] >= rt.settings.max_tries:
-        return Finding(part, PartState.UNKNOWN, gone_for_good=True, why="tries")
-    return _back_to_pending(rt, inquiry, part, wait_s=0.0, proven=False)
+    if state is not PartState.UNKNOWN:
+        return Finding(part, state)
+    if inquiry.kind == "key" and part["tries"] < rt.settings.max_tries and inquiry.honours(part):
+        # The same key again cannot double anything, so no look-up is needed.
+        return _back_to_pending(rt, inquiry, part, wait_s=0.0, proven=False)
+    if inquiry.kind != "none" and inquiry.can_look_up:
+        return _unknown_with_lookup(rt, inquiry, part)
+    return _unknown_with_neither(rt, inquiry, part)
 
 
 def _unknown_with_lookup(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) -> Finding:
@@ -105,12 +66,13 @@ def _unknown_with_lookup(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) -> 
         case Found(state="failed"):
             return _back_to_pending(rt, inquiry, part, wait_s=0.0, proven=True)
         case Found():
-            _say_found(rt, inquiry, part, seen)
-            return Finding(part, PartState.ACCEPTED, confirmed=True)
-        case Absent() if _settled(rt, part):
-            return _back_to_pending(rt, inquiry, part, rt.settings.settle_s, proven=_authoritative(inquiry))
-        case Absent():
+            return _found(rt, inquiry, part, seen)
+        case Absent() if not _settled(rt, part):
             return Finding(part, PartState.UNKNOWN, again_s=_next_look(rt, part))
+        case Absent() if inquiry.authoritative:
+            return _back_to_pending(rt, inquiry, part, rt.settings.settle_s, proven=True)
+        case Absent():
+            return Finding(part, PartState.UNKNOWN, gone_for_good=True, why="unproven")
         case LookUpUnavailable():
             return _unreachable(rt, inquiry, part, PartState.UNKNOWN)
 
@@ -119,27 +81,23 @@ def _unknown_with_neither(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) ->
     """Nobody can be asked. A stopped worker may still come back with the answer until settle."""
     if part["reaped"] and not _settled(rt, part):
         return Finding(part, PartState.UNKNOWN, again_s=rt.settings.settle_s - _age_s(part))
-    return Finding(part, PartState.UNKNOWN, gone_for_good=True, why="unproven")
+    why = "tries" if inquiry.kind == "key" else "unproven"
+    return Finding(part, PartState.UNKNOWN, gone_for_good=True, why=why)
 
 
 def _accepted(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) -> Finding:
-    """Accepted is confirmed by a look-up where there is one; absent at settle means: not delivered, said by them."""
-    if inquiry.capabilities is not None and not inquiry.capabilities.lookup_by_key:
-        return Finding(part, PartState.ACCEPTED)
-    if inquiry.capabilities is None and inquiry.kind == "none":
+    """Accepted is confirmed by a look-up where there is one. Absent at settle: they say, not delivered."""
+    if not inquiry.can_look_up:
         return Finding(part, PartState.ACCEPTED)
     seen = _look_up(inquiry, part)
     match seen:
         case Found(state="failed"):
             return _back_to_pending(rt, inquiry, part, wait_s=0.0, proven=True)
-        case Found(state="accepted") if _confirms(inquiry) and not _settled(rt, part):
-            return Finding(part, PartState.ACCEPTED, again_s=_next_look(rt, part))
         case Found():
-            _say_found(rt, inquiry, part, seen)
-            return Finding(part, PartState.ACCEPTED, confirmed=True)
+            return _found(rt, inquiry, part, seen)
         case Absent() if not _settled(rt, part):
             return Finding(part, PartState.ACCEPTED, again_s=_next_look(rt, part))
-        case Absent() if _authoritative(inquiry):
+        case Absent() if inquiry.authoritative:
             return _back_to_pending(rt, inquiry, part, rt.settings.settle_s, proven=True)
         case Absent():
             return Finding(part, PartState.ACCEPTED)
@@ -147,8 +105,25 @@ def _accepted(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) -> Finding:
             return _unreachable(rt, inquiry, part, PartState.ACCEPTED)
 
 
+def _found(rt: Engine, inquiry: Inquiry, part: dict[str, Any], seen: Found) -> Finding:
+    """It is there. Where the provider tells `delivered` apart, `accepted` is asked again until settle."""
+    slot, attempt_id = inquiry.lease.slot, UUID(part["attempt_id"])
+    if part["state"] != PartState.ACCEPTED:
+        proof = Evidence(
+            slot, part["ord"], attempt_id, AttemptOutcome.ACCEPTED, "looked_up", seen.provider_msg_id,
+            answer=seen.answer,
+        )  # fmt: skip
+        if rt.evidence.store(proof) is None:
+            return Finding(part, PartState.UNKNOWN, again_s=_next_look(rt, part))
+    if seen.state == "accepted" and inquiry.confirms:
+        again_s = None if _settled(rt, part) else _next_look(rt, part)
+        return Finding(part, PartState.ACCEPTED, again_s=again_s)
+    database.retrying(lambda db: ledger.confirmed(db, [(slot, part["ord"], attempt_id)]))
+    return Finding(part, PartState.DELIVERED)
+
+
 def _unreachable(rt: Engine, inquiry: Inquiry, part: dict[str, Any], state: PartState) -> Finding:
-    """A look-up that cannot be reached is never absence: ask until finish_by + 2 × settle, then a person."""
+    """A look-up that is not reached is never absence: ask until finish_by + 2 × settle, then a person."""
     if inquiry.lease.finish_ms / 1000 + 2 * rt.settings.settle_s <= 0:
         return Finding(part, state, gone_for_good=True, why="lookup_unavailable")
     return Finding(part, state, again_s=_next_look(rt, part), why="lookup_unavailable")
@@ -165,16 +140,6 @@ def _look_up(inquiry: Inquiry, part: dict[str, Any]) -> LookUp:
     return seen
 
 
-def _say_found(rt: Engine, inquiry: Inquiry, part: dict[str, Any], seen: Found) -> None:
-    slot, attempt_id = inquiry.lease.slot, UUID(part["attempt_id"])
-    if part["state"] != PartState.ACCEPTED:
-        rt.evidence(
-            Evidence(slot, part["ord"], attempt_id, AttemptOutcome.ACCEPTED, "looked_up", seen.provider_msg_id,
-                     answer=seen.answer)
-        )  # fmt: skip
-    database.retrying(lambda db: ledger.confirmed(db, [(slot, part["ord"], attempt_id)]))
-
-
 def _back_to_pending(
     rt: Engine, inquiry: Inquiry, part: dict[str, Any], wait_s: float, proven: bool
 ) -> Finding:
@@ -183,49 +148,8 @@ def _back_to_pending(
     )
     if rt.committer.resolve(question):
         tainted = part["tainted"] or not proven
-        return Finding({**part, "tainted": tainted, "state": PartState.PENDING}, PartState.PENDING)
-    return Finding(part, PartState(part["state"]), again_s=KEY_RETRY_S)
-
-
-def _route(rt: Engine, inquiry: Inquiry, findings: list[Finding]) -> Settle:
-    """The slot's next state, by its parts alone."""
-    lease = inquiry.lease
-    end = Settle(lease.slot, lease.fence, SlotState.WAITING, "confirm", Phase.CONFIRM)
-    states = [finding.state for finding in findings]
-    for finding in findings:
-        if finding.gone_for_good:
-            return replace(end, state=SlotState.UNRESOLVED, reason=finding.why)
-    waits = [finding.again_s for finding in findings if finding.again_s is not None]
-    if waits:
-        why = next(finding.why for finding in findings if finding.again_s is not None)
-        return replace(end, reason=why, delay_ms=min(waits) * 1000)
-    if PartState.PENDING in states:
-        return _send_again(rt, end, findings)
-    if PartState.FAILED in states:
-        some = any(state in (PartState.ACCEPTED, PartState.DELIVERED) for state in states)
-        return replace(end, state=SlotState.PARTIAL if some else SlotState.FAILED, reason="rejected")
-    confirmed = all(finding.confirmed or finding.state is PartState.DELIVERED for finding in findings)
-    return replace(
-        end, state=SlotState.DELIVERED, reason="confirmed" if confirmed else "accepted", confirmed=confirmed
-    )
-
-
-def _send_again(rt: Engine, end: Settle, findings: list[Finding]) -> Settle:
-    """Back to sending, after the ladder's delay from the end of the last try."""
-    part = next(finding.part for finding in findings if finding.state is PartState.PENDING)
-    tries, since_s = int(part["tries"]), float(part["since_done_ms"] or 0.0) / 1000
-    if tries >= rt.settings.max_tries:
-        state = SlotState.UNRESOLVED if part["tainted"] else SlotState.FAILED
-        some = any(f.state in (PartState.ACCEPTED, PartState.DELIVERED) for f in findings)
-        return replace(
-            end, state=SlotState.PARTIAL if some and not part["tainted"] else state, reason="tries"
-        )
-    if tries == 0:
-        return replace(end, phase=Phase.SEND, reason="retry")
-    first_with_key = tries == 1 and part["tainted"]
-    delay_s = KEY_RETRY_S if first_with_key else retry_delay_s(rt.settings.retry_delays_s, tries, since_s)
-    emit(Event.RETRY, message_id=str(end.slot), delay_s=round(delay_s, 1), reason="not confirmed")
-    return replace(end, phase=Phase.SEND, reason="retry", delay_ms=delay_s * 1000)
+        return Finding({**part, "tainted": tainted}, PartState.PENDING)
+    return Finding(part, PartState(part["state"]), again_s=key_retry_s(rt.settings.retry_delays_s))
 
 
 def _settled(rt: Engine, part: dict[str, Any]) -> bool:
@@ -238,11 +162,3 @@ def _age_s(part: dict[str, Any]) -> float:
 
 def _next_look(rt: Engine, part: dict[str, Any]) -> float:
     return lookup_delay_s(rt.settings.first_lookup_s, rt.settings.settle_s, _age_s(part))
-
-
-def _authoritative(inquiry: Inquiry) -> bool:
-    return inquiry.capabilities is not None and inquiry.capabilities.lookup_authoritative
-
-
-def _confirms(inquiry: Inquiry) -> bool:
-    return inquiry.capabilities is not None and inquiry.capabilities.confirms

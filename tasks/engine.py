@@ -11,25 +11,22 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from concurrent import futures
 from typing import TypeVar
 
-import redis
-
 from models.ledger import worker as ledger
-from models.ledger.worker import Evidence, Lease, Settle
+from models.ledger.worker import Lease, Settle
 from runtime import database
 from runtime.clock import Clock, clock
 from runtime.events import Event, emit
 from runtime.ids import SlotId
 from runtime.redis_client import lock_redis
 from runtime.settings import Settings, get_settings
-from tasks import journal
-from tasks.committer import Committer, until_stored
+from tasks.committer import Committer, CommitterStopped, until_stored
+from tasks.evidence import EvidenceStore
 from tasks.locks import SlotLocks
+from tasks.refusals import Refusals
 from tasks.service_times import ServiceTimes
-
 
 Done = TypeVar("Done")
 
@@ -42,75 +39,72 @@ class Engine:
         self.clock: Clock = clock()
         self.owner = uuid.uuid4()
         self.node = f"{socket.gethostname()}:{os.getpid()}"
+        self.stopping = threading.Event()
         self.locks = SlotLocks(lock_redis(), ttl_ms=int(settings.lock_ttl_s * 1000))
         self.committer = Committer(self.owner, settings.ponr_lease_s, settings.max_tries)
-        self.stopping = threading.Event()
+        self.evidence = EvidenceStore(self.committer, settings.home / "journal")
         self.service_times = ServiceTimes()
-        self._writers = ThreadPoolExecutor(settings.worker_concurrency, thread_name_prefix="writer")
-        self._running: dict[SlotId, threading.Event] = {}
+        self.refusals = Refusals()
+        self._writers = futures.ThreadPoolExecutor(settings.worker_concurrency, thread_name_prefix="writer")
+        self._running: set[SlotId] = set()
         self._taken = 0
-        self._guard = threading.Lock()
+        self._guard = threading.Condition()
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._keeper.start()
 
     # -- leases ---------------------------------------------------------------------------------
 
     def lease(self, slots: Sequence[SlotId]) -> list[Lease]:
-        """Ask the ledger for slots; one that is early by at most early_wait_ms is waited for here."""
+        """Ask the ledger for slots; one that is early by at most early_wait_ms is waited for here.
+
+        What is leased is kept alive until `done` is said of it.
+        """
         answers = self._ask_lease(slots)
         early = [a for a in answers if a.verdict == "early" and a.wait_ms <= self.settings.early_wait_ms]
         if early:
             self.clock.wait(max(a.wait_ms for a in early) / 1000 + 0.001, self.stopping)
-            answers = [a for a in answers if a not in early] + self._ask_lease([a.slot for a in early])
-        with self._guard:
-            for answer in answers:
-                if answer.verdict == "leased":
-                    self._running[answer.slot] = threading.Event()
+            again = self._ask_lease([a.slot for a in early])
+            answers = [a for a in answers if a not in early] + again
         return answers
 
-    def lost(self, slot: SlotId) -> bool:
-        """Whether this process has been told that the slot is no longer its own."""
+    def done(self, slot: SlotId) -> None:
+        """Keep this slot's lease alive no longer: it was given up, or left to the reaper."""
         with self._guard:
-            flag = self._running.get(slot)
-        return flag is None or flag.is_set()
+            self._running.discard(slot)
+            self._guard.notify_all()
 
     def _ask_lease(self, slots: Sequence[SlotId]) -> list[Lease]:
         if self.stopping.is_set():
             return []
-        return database.retrying(lambda db: ledger.lease(db, slots, self.owner, self.settings.lease_s))
-
-    # -- commands that must not be lost ------------------------------------------------------------
-
-    def evidence(self, fact: Evidence) -> bool:
-        """Store what is known of an attempt; False: it went to the journal, the slot is not ours to settle."""
-
-        def to_journal(error: Exception) -> None:
-            journal.append(self.journal_folder, fact)
-            emit(Event.JOURNAL_WRITTEN, message_id=str(fact.slot), error=repr(error))
-
-        return until_stored(lambda: self.committer.evidence(fact), to_journal) is not None
+        answers = database.retrying(lambda db: ledger.lease(db, slots, self.owner, self.settings.lease_s))
+        with self._guard:
+            self._running.update(a.slot for a in answers if a.verdict == "leased")
+        return answers
 
     def settle(self, slot: Settle) -> bool:
-        """Give a slot up. False: somebody else owns it, or the ledger is away and the reaper will take it."""
-        with self._guard:
-            self._running.pop(slot.slot, None)
-        done = until_stored(lambda: self.committer.settle(slot), lambda error: None)
-        if done is False:
+        """Give a slot up. False: somebody else owns it, or the ledger is away and the reaper takes it."""
+        if slot.reason != "not_sent":
+            self.refusals.forget(slot.slot)
+        try:
+            settled = until_stored(lambda: self.committer.settle(slot))
+        except CommitterStopped:
+            return False
+        if settled is False:
             emit(Event.LEASE_LOST, message_id=str(slot.slot))
-        return bool(done)
-
-    @property
-    def journal_folder(self) -> Path:
-        """Where evidence waits while Postgres is away."""
-        return self.settings.home / "journal"
+        return bool(settled)
 
     # -- threads --------------------------------------------------------------------------------
 
     def for_each(self, work: Callable[[Lease], Done], leases: Sequence[Lease]) -> list[Done]:
-        """Run ``work`` on every leased slot, side by side; one slot is run right here."""
+        """Run ``work`` on every leased slot, side by side; one slot is run right here.
+
+        Returns, or raises the first exception, only when all of them have ended.
+        """
         if len(leases) == 1:
             return [work(leases[0])]
-        return [future.result() for future in [self._writers.submit(work, lease) for lease in leases]]
+        started = [self._writers.submit(work, lease) for lease in leases]
+        futures.wait(started)
+        return [one.result() for one in started]
 
     def free_threads(self) -> int:
         """Threads of this process that stand idle now."""
@@ -131,8 +125,10 @@ class Engine:
             self._taken -= count
 
     def stop(self) -> None:
-        """Take no more, let writes in flight finish, flush the committer."""
+        """Take no more, let writes in flight finish and be settled, flush the committer."""
         self.stopping.set()
+        with self._guard:
+            self._guard.wait_for(lambda: not self._running, timeout=self.settings.ponr_lease_s)
         self._writers.shutdown(wait=True)
         self.committer.stop()
         self._keeper.join(timeout=2)
@@ -146,36 +142,21 @@ class Engine:
                 self.clock.wait(self.settings.renew_s / 2)
 
     def keep_once(self) -> None:
-        """Renew all leases by one UPDATE, lengthen their locks, replay the journal. Never raises."""
+        """Renew all leases by one UPDATE, lengthen their locks, replay the journal. Never raises.
+
+        A lease that is lost is found out at the next command: each carries the fence.
+        """
         with self._guard:
-            held = dict(self._running)
+            held = list(self._running)
         try:
             if held:
-                self._renew(held)
-            self._replay()
+                with database.pool().connection() as db:
+                    ledger.renew(db, held, self.owner, self.settings.lease_s)
+                self.locks.extend(held)
+            self.evidence.replay()
         except Exception as error:
             if not database.is_transient(error):
                 emit(Event.TASK_SURPRISED, task="keeper", error=repr(error))
-        try:
-            self.locks.extend(list(held))
-        except redis.RedisError:
-            pass  # the lease is what counts
-
-    def _renew(self, held: dict[SlotId, threading.Event]) -> None:
-        with database.pool().connection() as db:
-            ours = ledger.renew(db, list(held), self.owner, self.settings.lease_s)
-        for slot, lost in held.items():
-            if slot not in ours:
-                lost.set()
-
-    def _replay(self) -> None:
-        def store(facts: list[Evidence]) -> None:
-            with database.pool().connection() as db:
-                ledger.evidence(db, facts)
-
-        count = journal.replay(self.journal_folder, store)
-        if count:
-            emit(Event.JOURNAL_REPLAYED, count=count)
 
 
 _engine: tuple[int, Engine] | None = None

@@ -1,4 +1,4 @@
-"""What travels over the broker: hints. They may be lost or tripled; the ledger decides (design.md section 4)."""
+"""What travels over the broker: hints. They may be lost or tripled; the ledger decides (design.md 4)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def read_hint(message: Any, queue: str) -> list[SlotId]:
     if not isinstance(listed, list):
         emit(Event.HINT_DROPPED, queue=queue, reason="no list of slots")
         return []
-    return [slot for slot in (_read_slot(text, queue) for text in listed) if slot is not None]
+    found = (_read_slot(text, queue) for text in listed)
+    return list(dict.fromkeys(slot for slot in found if slot is not None))
 
 
 def write_hint(slots: list[SlotId]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Evidence that Postgres could not take: fsynced lines in JEONGSI_HOME/journal, replayed by whoever finds them.
+"""Evidence that Postgres could not take: fsynced lines in JEONGSI_HOME/journal, for whoever finds them.
 
 Without it a message that the provider accepted while the database was away would become `unknown`.
 Evidence may be said twice and by anyone (R4), so a file that is replayed twice does no harm.
@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
@@ -29,7 +29,8 @@ def append(folder: Path, evidence: Evidence) -> Path:
         with path.open("a", encoding="utf-8") as file, _locked(file):
             if not _still_there(file, path):
                 continue  # a replay deleted it between our open and our lock
-            file.write(json.dumps(_as_json(evidence), ensure_ascii=False) + "\n")
+            # The newline comes first too: a torn line of a writer that died must not swallow this one.
+            file.write("\n" + json.dumps(_as_json(evidence)) + "\n")
             file.flush()
             os.fsync(file.fileno())
         _fsync_folder(folder)
@@ -44,15 +45,26 @@ def replay(folder: Path, store: Callable[[list[Evidence]], None]) -> int:
     """
     taken = 0
     for path in sorted(folder.glob("*.jsonl")) if folder.is_dir() else []:
-        with path.open("r+", encoding="utf-8") as file, _locked(file):
-            if not _still_there(file, path):
-                continue
-            found = list(_read(file))
-            if found:
-                store(found)
-                taken += len(found)
-            path.unlink()
+        with suppress(FileNotFoundError):  # somebody else was faster
+            taken += _replay_one(path, store)
     return taken
+
+
+def set_aside(folder: Path, evidence: Evidence) -> None:
+    """Keep what the ledger refuses for good where a person finds it and no replay does."""
+    with (folder / "refused.txt").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(_as_json(evidence)) + "\n")
+
+
+def _replay_one(path: Path, store: Callable[[list[Evidence]], None]) -> int:
+    with path.open("r+", encoding="utf-8", errors="replace") as file, _locked(file):
+        if not _still_there(file, path):
+            return 0
+        found = list(_read(file))
+        if found:
+            store(found)
+        path.unlink()
+        return len(found)
 
 
 @contextmanager

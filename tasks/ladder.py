@@ -15,6 +15,11 @@ def retry_delay_s(delays_s: Sequence[float], tries: int, since_done_s: float = 0
     return max(0.0, _step(delays_s, tries) - since_done_s)
 
 
+def key_retry_s(delays_s: Sequence[float]) -> float:
+    """Seconds after a lost first answer until a provider that honours keys is tried again, once."""
+    return min(1.0, delays_s[0])
+
+
 def fast_delay_s(delays_s: Sequence[float], misses: int) -> float:
     """Seconds to wait after the ``misses``-th try in a row that never left this machine."""
     return _step(delays_s, misses)

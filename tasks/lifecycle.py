@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import suppress
 from typing import Any
 
 import redis
 from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 
+from gateways.errors import GatewayError
+from gateways.registry import adapter_for
 from models.ledger import worker as ledger
-from models.states import Phase
+from models.ledger.worker import Settle
+from models.states import Phase, SlotState
 from runtime import database, redis_keys
 from runtime.events import Event, emit
+from runtime.ids import SlotId, from_ms
 from runtime.redis_client import lock_redis
 from tasks.carry import CONFIRM, SEND, SlotsFailed, Way, carry
 from tasks.engine import Engine, engine, stop_engine
@@ -21,10 +26,11 @@ _WAYS = {"send": SEND, "confirm": CONFIRM}
 _HEARTBEAT_S = 1.0
 _POLL_S = 0.5
 _HEARTBEAT_LIFE_S = 3600
+_NOBODY = SlotId(1, from_ms(0))  # no slot: what is asked about it costs a round trip and changes nothing
 
 
 class Watch:
-    """One thread per worker: tells Redis that it lives, and takes slots from Postgres while Redis does not answer."""
+    """One thread per worker: tells Redis that it lives, and takes slots from Postgres while Redis is away."""
 
     def __init__(self, rt: Engine, queues: list[str]) -> None:
         self._rt = rt
@@ -111,13 +117,25 @@ class Watch:
             self._rt.give_back(able)
 
 
+def warm_up(rt: Engine) -> None:
+    """Pay for what the first send would else pay for: capabilities, imports, connections. Never raises."""
+    for channel in rt.settings.channels():
+        try:
+            adapter_for(channel).capabilities()
+        except GatewayError as error:
+            emit(Event.CHANNEL_DOWN, channel=channel, reason=str(error))
+    with suppress(Exception):
+        database.retrying(lambda db: ledger.lease(db, [_NOBODY], rt.owner, rt.settings.lease_s))
+    with suppress(Exception):
+        rt.committer.settle(Settle(_NOBODY, 0, SlotState.WAITING, "warm_up"))
+    rt.locks.release([_NOBODY])
+
+
 def leave(rt: Engine, queues: list[str]) -> None:
     """Take this worker out of the heartbeats, so that nobody counts on its threads."""
-    try:
+    with suppress(redis.RedisError):
         for queue in queues:
             lock_redis().hdel(redis_keys.workers(queue), rt.node)
-    except redis.RedisError:
-        pass
 
 
 _queues: list[str] = []
@@ -126,20 +144,27 @@ _queues: list[str] = []
 @worker_init.connect
 def _started(sender: Any = None, **_: Any) -> None:
     _queues[:] = list(sender.app.amqp.queues.consume_from)
+    if not set(_queues) & set(_WAYS):
+        return  # a worker for uploads or upkeep carries no slots
     rt = engine()
     emit(Event.WORKER_STARTED, node=rt.node, queues=",".join(_queues))
     Watch(rt, list(_queues)).start()
+    threading.Thread(target=warm_up, args=(rt,), name="warm-up", daemon=True).start()
 
 
 @worker_shutting_down.connect
 def _stopping(**_: Any) -> None:
+    if not set(_queues) & set(_WAYS):
+        return
     rt = engine()
-    emit(Event.WORKER_STOPPING, node=rt.node, running=rt.settings.worker_concurrency - rt.free_threads())
     rt.stopping.set()
+    emit(Event.WORKER_STOPPING, node=rt.node, running=rt.settings.worker_concurrency - rt.free_threads())
 
 
 @worker_shutdown.connect
 def _stopped(**_: Any) -> None:
+    if not set(_queues) & set(_WAYS):
+        return
     rt = engine()
     leave(rt, list(_queues))
     stop_engine()

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import redis
 
 from runtime import redis_keys
+from runtime.clock import clock
 from runtime.events import Event, emit
 from runtime.ids import SlotId
 
@@ -37,19 +37,26 @@ return held
 """
 
 
-@dataclass(frozen=True)
+#: After a failure Redis is not asked for so long: a server that hangs costs its time-out once, not per slot.
+AWAY_S = 1.0
+
+
 class SlotLocks:
     """One process's hold on slot locks. ``token`` tells its locks from everybody else's."""
 
-    client: redis.Redis
-    ttl_ms: int
-    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+    def __init__(self, client: redis.Redis, ttl_ms: int) -> None:
+        self.client = client
+        self.ttl_ms = ttl_ms
+        self.token = uuid.uuid4().hex
+        self._away_until = 0.0
 
     def acquire(self, slots: Sequence[SlotId]) -> list[SlotId]:
         """The slots that this process may work on: locked by it now, or all of them while Redis is away.
 
         A reply that was lost is asked for once: our own token there means that the lock was taken.
         """
+        if not slots or self._away():
+            return list(slots)
         keys = [redis_keys.slot_lock(slot) for slot in slots]
         try:
             taken = self._set_all(keys)
@@ -62,19 +69,27 @@ class SlotLocks:
 
     def extend(self, slots: Sequence[SlotId]) -> None:
         """Lengthen our locks. One that is gone is not taken back: the lease decides by now."""
-        if slots:
-            keys = [redis_keys.slot_lock(slot) for slot in slots]
-            self.client.eval(EXTEND, len(keys), *keys, self.token, str(self.ttl_ms))
+        self._tell(EXTEND, slots, str(self.ttl_ms))
 
     def release(self, slots: Sequence[SlotId]) -> None:
         """Give our locks back; silently leaves what is not ours, and what Redis cannot be told."""
-        if not slots:
+        self._tell(RELEASE, slots)
+
+    def _tell(self, script: str, slots: Sequence[SlotId], *more: str) -> None:
+        if not slots or self._away():
             return
         keys = [redis_keys.slot_lock(slot) for slot in slots]
         try:
-            self.client.eval(RELEASE, len(keys), *keys, self.token)
+            self.client.eval(script, len(keys), *keys, self.token, *more)
         except redis.RedisError as error:
-            emit(Event.LOCK_DEGRADED, error=repr(error))  # they end by themselves
+            self._failed(error)  # locks end by themselves
+
+    def _away(self) -> bool:
+        return clock().monotonic() < self._away_until
+
+    def _failed(self, error: redis.RedisError) -> None:
+        self._away_until = clock().monotonic() + AWAY_S
+        emit(Event.LOCK_DEGRADED, error=repr(error))
 
     def _set_all(self, keys: list[str]) -> list[bool]:
         pipe = self.client.pipeline(transaction=False)
@@ -86,6 +101,6 @@ class SlotLocks:
         try:
             held = self.client.mget(keys)
         except redis.RedisError as error:
-            emit(Event.LOCK_DEGRADED, error=repr(error))
+            self._failed(error)
             return [True] * len(keys)
         return [value is None or value == self.token for value in held]

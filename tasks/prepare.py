@@ -1,11 +1,13 @@
-"""Turn a leased slot into the parts that will be sent: all that is slow happens before the point of no return."""
+"""Turn a leased slot into the parts to send: all that is slow happens before the point of no return."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from beat.recurrence import RuleError
 from gateways.capabilities import Capabilities
 from gateways.message import ImageBytes
 from models.ledger import worker as ledger
@@ -27,7 +29,11 @@ class BadContent(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PartPlan:
-    """One part as it will be laid down and sent. ``since_done_s``: since the part before ended, if known."""
+    """One part as it will be laid down and sent.
+
+    ``tries``: those that reached the write. ``misses``: those since then that did not.
+    ``tainted``: an earlier try may have arrived. ``since_done_s``: since its last try ended.
+    """
 
     ord: int
     kind: str
@@ -37,6 +43,7 @@ class PartPlan:
     gap_ms: int
     tries: int = 0
     misses: int = 0
+    tainted: bool = False
     state: PartState = PartState.PENDING
     since_done_s: float | None = None
 
@@ -70,9 +77,9 @@ def message_of(lease: Lease, capabilities: Capabilities) -> Message:
     laid = lease.parts or []
     if laid and (lease.exposed > 0 or lease.origin == "resend"):
         return Message(tuple(_laid(row) for row in laid), fresh=False)
-    misses = {row["ord"]: (row["tries"], row["misses"]) for row in laid}
-    parts = tuple(_with_counts(part, misses) for part in _fresh(lease, capabilities))
-    return Message(parts, fresh=True)
+    counts = {row["ord"]: row for row in laid}
+    parts = [_with_counts(part, counts.get(part.ord)) for part in _fresh(lease, capabilities)]
+    return Message(tuple(parts), fresh=True)
 
 
 def image_bytes(image_id: int) -> ImageBytes:
@@ -111,9 +118,10 @@ def _text(lease: Lease, content: dict[str, Any], capabilities: Capabilities) -> 
     raw = content.get("message_text")
     if content.get("send_order") == "images_only" or not raw or not str(raw).strip():
         return None
-    text = render(str(raw), slot_at=lease.sat, tz=str(content.get("tz") or "Asia/Seoul"))
-    if "\x00" in text:
-        raise BadContent("the text holds a NUL character")
+    try:
+        text = render(str(raw), slot_at=lease.sat, tz=str(content.get("tz") or "Asia/Seoul"))
+    except RuleError as error:
+        raise BadContent(str(error)) from None
     if len(text) > capabilities.text_limit:
         raise BadContent(
             f"the text has {len(text)} characters, {lease.channel} takes {capabilities.text_limit}"
@@ -129,21 +137,46 @@ def _image_ids(content: dict[str, Any], capabilities: Capabilities) -> list[int]
     if rows and not capabilities.images:
         raise BadContent("this channel takes no images")
     try:
-        return [int(row["id"]) for row in rows]
+        listed = [int(row["id"]) for row in rows]
     except (KeyError, TypeError, ValueError):
         raise BadContent("message_images names an image without a usable id") from None
+    _check_images(listed, capabilities)
+    return listed
 
 
-def _with_counts(part: PartPlan, counts: dict[int, tuple[int, int]]) -> PartPlan:
-    tries, misses = counts.get(part.ord, (0, 0))
-    return PartPlan(
-        part.ord, part.kind, part.body, part.image_id, part.idem_key, part.gap_ms, tries=tries, misses=misses
+def _check_images(listed: Sequence[int], capabilities: Capabilities) -> None:
+    """Before anything of the message is out: is every image there, and will the channel take it?"""
+    if not listed:
+        return
+    facts = database.retrying(lambda db: ledger.image_facts(db, listed))
+    for image in listed:
+        if image not in facts:
+            raise BadContent(f"image {image} is not stored")
+        mime_type, size = facts[image]
+        if capabilities.image_types and mime_type not in capabilities.image_types:
+            raise BadContent(f"image {image} is {mime_type}, which this channel does not take")
+        if capabilities.max_image_bytes and size > capabilities.max_image_bytes:
+            raise BadContent(
+                f"image {image} has {size} bytes, this channel takes {capabilities.max_image_bytes}"
+            )
+
+
+def _with_counts(part: PartPlan, row: dict[str, Any] | None) -> PartPlan:
+    """What is known of a part from tries that provably did not reach the room."""
+    if row is None:
+        return part
+    return replace(
+        part, tries=row["tries"], misses=row["misses"], tainted=row["tainted"], since_done_s=_seconds(row)
     )
 
 
 def _laid(row: dict[str, Any]) -> PartPlan:
-    since = row["since_done_ms"]
     return PartPlan(
         row["ord"], row["kind"], row["body"], row["image_id"], row["idem_key"], row["gap_ms"], row["tries"],
-        row["misses"], PartState(row["state"]), None if since is None else since / 1000,
+        row["misses"], row["tainted"], PartState(row["state"]), _seconds(row),
     )  # fmt: skip
+
+
+def _seconds(row: dict[str, Any]) -> float | None:
+    since = row["since_done_ms"]
+    return None if since is None else since / 1000

@@ -8,22 +8,22 @@ from typing import Any
 
 from celery import Task, shared_task
 
-from runtime import database
 from runtime.events import Event, emit
 from runtime.ids import SlotId
 from tasks.carry import CONFIRM, SEND, SlotsFailed, Way, carry
+from tasks.committer import may_be_said_again
 from tasks.engine import engine
 from tasks.hints import read_hint, write_hint
 
 
 @shared_task(name="jeongsi.slot.send", bind=True, ignore_result=True, throws=(SlotsFailed,))
-def send(self: Task[Any, Any], hint: Any = None, *args: Any, **kwargs: Any) -> dict[str, str]:
+def send(self: Task[Any, Any], hint: Any = None, *_: Any, **__: Any) -> dict[str, str]:
     """Send the slots that a hint names."""
     return _carry(self, hint, SEND)
 
 
 @shared_task(name="jeongsi.slot.confirm", bind=True, ignore_result=True, throws=(SlotsFailed,))
-def confirm(self: Task[Any, Any], hint: Any = None, *args: Any, **kwargs: Any) -> dict[str, str]:
+def confirm(self: Task[Any, Any], hint: Any = None, *_: Any, **__: Any) -> dict[str, str]:
     """Find out what became of the slots that a hint names."""
     return _carry(self, hint, CONFIRM)
 
@@ -39,7 +39,7 @@ def _carry(task: Task[Any, Any], hint: Any, way: Way) -> dict[str, str]:
             _hand_back(task, slots[able:])
         return carry(rt, slots[:able], way)
     except Exception as error:
-        if not database.is_transient(error):
+        if not may_be_said_again(error):
             raise
         emit(Event.LEDGER_GONE, error=repr(error))  # fail closed: nothing is sent, the beat tells again
         return {}

@@ -47,7 +47,8 @@ def configuration() -> dict[str, Any]:
         "result_backend": settings.needed_redis_url(),
         "result_expires": 3600,
         "imports": MODULES,
-        # Exchange '' is a plain list push: bindings lost in a FLUSHALL do not matter, foreign clients need none.
+        # Exchange '' is a plain list push: bindings lost in a FLUSHALL do not matter, foreign clients
+        # need none.
         "task_queues": [Queue(name, Exchange(""), routing_key=name) for name in QUEUES],
         "task_default_queue": "upkeep",
         "task_default_exchange": "",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from runtime.settings import Settings, get_settings
 
-_PASSWORD_FILE = "flower-password"
+_PASSWORD_FILE = "flower-password"  # noqa: S105 - a file's name
 _OWN_AUTH = ("--basic-auth", "--basic_auth", "--auth", "--auth-provider", "--auth_provider")
 
 
@@ -28,6 +28,7 @@ def guard_if_flower(arguments: list[str]) -> None:
     os.environ.setdefault("FLOWER_PORT", str(settings.flower_port))
     os.environ.setdefault("FLOWER_PERSISTENT", "True")
     os.environ.setdefault("FLOWER_DB", str(settings.home / "flower"))
+    os.environ.setdefault("FLOWER_STATE_SAVE_INTERVAL", "60000")  # ms; else a killed one forgets everything
     os.environ.setdefault("FLOWER_MAX_TASKS", "10000")
 
 
@@ -39,7 +40,11 @@ def password(settings: Settings) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
+        pass
+    try:
         return _make(path, settings)
+    except FileExistsError:
+        return path.read_text(encoding="utf-8").strip()  # another Flower was faster
 
 
 def _make(path: Path, settings: Settings) -> str:

@@ -274,6 +274,14 @@ def image(db: Connection, image_id: int) -> tuple[str, str, bytes] | None:
     return None if row is None else (row[0], row[1], bytes(row[2]))
 
 
+def image_facts(db: Connection, image_ids: Sequence[int]) -> dict[int, tuple[str, int]]:
+    """MIME type and size in bytes of stored images, by id; what is not stored is missing."""
+    rows = db.execute(
+        "SELECT id, mime_type, file_size FROM images WHERE id = ANY(%s)", (list(image_ids),)
+    ).fetchall()
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
 def _keys(slots: Sequence[SlotId]) -> tuple[list[int], list[dt.datetime]]:
     return [s.schedule_id for s in slots], [s.slot_at for s in slots]
 
