@@ -22,16 +22,15 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from beat.recurrence import Window, between, next_after, parse_rules_text
+from beat.planning import plan
 from models.ledger import beat
-from models.ledger.worker import Lease, Ponr
+from models.ledger.worker import EvidenceVerdict, Lease, Ponr
 from models.states import AttemptOutcome, Phase, SlotState
 from runtime.ids import SlotId
+from runtime.settings import get_settings
 from tests.support.ledger_time import SEOUL, LedgerTime
-from tests.support.ledger_world import GRACE_S, HOLD_S, VALIDITY_S, Passed
+from tests.support.ledger_world import HOLD_S, Passed
 from tests.support.ledger_world import World as LedgerWorld
-
-HORIZON = dt.timedelta(minutes=15)
 
 
 class World(LedgerWorld):
@@ -73,17 +72,9 @@ class World(LedgerWorld):
 
     # -- the beat -----------------------------------------------------------------------------
 
-    def lay_down(self, ahead: dt.timedelta = HORIZON) -> list[SlotId]:
-        """Plan every schedule up to the horizon, by its newest version; answers the promised slots."""
-        until, promised, cursors = self.now + ahead, list[beat.Promise](), []
-        with self.db.transaction():
-            for clock in beat.take_clocks(self.db, until, 5000):
-                found, rest = _walk(clock, until)
-                promised += [_promise(clock, at) for at in found]
-                cursors.append((clock.schedule_id, rest))
-            beat.lay_down(self.db, promised)
-            beat.move_cursors(self.db, cursors)
-        return [promise.slot for promise in promised]
+    def lay_down(self) -> list[SlotId]:
+        """Plan every schedule up to the horizon; answers the promised slots."""
+        return plan(self.db, get_settings(), self.now).planned
 
     def tick(self, node: str = "beat-1") -> list[SlotId]:
         """One whole tick: plan, expire, coalesce, reap, dispatch; answers what was dispatched."""
@@ -164,6 +155,29 @@ class World(LedgerWorld):
         assert self.settle(holder, SlotState.DELIVERED, "accepted")
         return holder
 
+    def resolve_part(
+        self,
+        lease: Lease,
+        ord: int,  # noqa: A002
+        attempt: UUID,
+        *,
+        wait_s: float = 60.0,
+        proven: bool = False,
+    ) -> bool:
+        """Under a confirm lease: a part that may have arrived did not."""
+        return self.resolve(
+            Passed(lease.slot, ord, attempt, lease.fence), lease, wait_s=wait_s, proven=proven
+        )
+
+    def late_word(self, slot: SlotId, ord: int, attempt: UUID) -> EvidenceVerdict:  # noqa: A002
+        """Evidence from a worker that slept: the provider had accepted after all."""
+        return self.say(Passed(slot, ord, attempt, 0), AttemptOutcome.ACCEPTED)
+
+    def confirm_now(self, slot: SlotId) -> Lease:
+        """Wait until a slot is to be confirmed, and lease it."""
+        self.go_to(self.slot(slot)["not_before"])
+        return self.take_up(slot)
+
     def wait(self, holder: Lease | Passed, why: str, delay_s: float, *, phase: Phase = Phase.SEND) -> None:
         """Hand a slot back to wait."""
         assert self.settle(holder, SlotState.WAITING, why, phase=phase, delay_s=delay_s)
@@ -201,32 +215,3 @@ def message_parts(slot: SlotId, *bodies: str, gap_ms: int = 1000) -> list[dict[s
          "idem_key": hashlib.sha256(f"{slot}:{n}".encode()).hexdigest()}
         for n, body in enumerate(bodies)
     ]  # fmt: skip
-
-
-def _walk(clock: beat.ClockRow, until: dt.datetime) -> tuple[list[dt.datetime], dt.datetime | None]:
-    """What a clock promises up to ``until``, and the first instant after it."""
-    if not clock.enabled:
-        return [], None
-    rules, window = parse_rules_text(clock.rules), Window(clock.valid_from, clock.valid_until)
-    edited = (
-        clock.due_at == clock.replan_from
-    )  # an instant at an edit's own time belongs to the version before
-    found = between(
-        rules, clock.tz, clock.due_at, until, include_start=not edited, include_end=True, window=window
-    )
-    return list(found), next_after(rules, clock.tz, until, window=window)
-
-
-def _promise(clock: beat.ClockRow, at: dt.datetime) -> beat.Promise:
-    return beat.Promise(
-        slot=SlotId(clock.schedule_id, at),
-        version=clock.version,
-        start_by=at + dt.timedelta(seconds=clock.grace_s or GRACE_S),
-        finish_by=at + dt.timedelta(seconds=clock.validity_s or VALIDITY_S),
-        superseded=False,
-        expired=False,
-        room_ref=clock.room_ref,
-        priority=clock.priority,
-        keep_latest=clock.misfire == "latest",
-        kind="message",
-    )
