@@ -32,13 +32,12 @@ class Up:
 
     def __init__(self, home: Path, *arguments: str, **env: str) -> None:
         self.log = home.parent / f"up-{clock().monotonic():.3f}.txt"
-        self._file = self.log.open("wb")
         cleared = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
-        self.process = subprocess.Popen(
-            [JEONGSI, "up", *arguments], cwd=ROOT, stdout=self._file, stderr=self._file,
-            start_new_session=True,
-            env={**cleared, "JEONGSI_HOME": str(home), "JEONGSI_ENV_FILE": "", **env},
-        )  # fmt: skip
+        with self.log.open("wb") as file:
+            self.process = subprocess.Popen(
+                [JEONGSI, "up", *arguments], cwd=ROOT, stdout=file, stderr=file, start_new_session=True,
+                env={**cleared, "JEONGSI_HOME": str(home), "JEONGSI_ENV_FILE": "", **env},
+            )  # fmt: skip
 
     @property
     def output(self) -> str:
