@@ -149,7 +149,8 @@ def _moment(form: ScheduleForm, field: str, problems: list[Problem]) -> datetime
 def _why_never(form: ScheduleForm, rules: Rules, window: Window, now: datetime) -> Problem:
     """The one sentence that explains why no instant is left."""
     since, until = _shown(window.valid_from, form.tz), _shown(window.valid_until, form.tz)
-    if window.valid_from and window.valid_until and window.valid_until < window.valid_from:
+    backwards = window.valid_from and window.valid_until and window.valid_until < window.valid_from
+    if form.valid_from and backwards:
         return Problem("valid_until", f"{until} is before valid_from {since}", "put it after valid_from")
     if window.valid_until and window.valid_until < now and form.valid_until:
         return Problem("valid_until", f"{until} is past", f"put it after {_shown(now, form.tz)}")

@@ -80,8 +80,8 @@ BEGIN
             jsonb_build_object('rules', rules_, 'tz', NEW.tz, 'enabled', on_, 'valid_from', NEW.valid_from, 'valid_until', NEW.valid_until,
               'grace_s', NEW.grace_seconds, 'validity_s', NEW.validity_seconds, 'misfire', NEW.misfire, 'priority', NEW.priority, 'room_ref', room));
   IF TG_OP = 'INSERT' THEN
-    -- A one-off whose instant is now, or past but within grace, is promised too.
-    start_ := t - CASE WHEN NEW.schedule_type = 'once' THEN make_interval(secs => NEW.grace_seconds) ELSE interval '0' END;
+    -- A one-off (an immediate message is one, too) whose instant is now, or past but within grace, is promised too.
+    start_ := t - CASE WHEN jsonb_path_exists(rules_, '$[*] ? (@.kind != "once" && @.kind != "at")') THEN interval '0' ELSE make_interval(secs => NEW.grace_seconds) END;
     INSERT INTO schedule_clock (schedule_id, kind, rules, tz, version, version_from, planned_to, enabled, valid_from, valid_until, grace_s, validity_s, misfire, priority, room_ref)
       VALUES (NEW.id, 'message', rules_, NEW.tz, NEW.version, t, CASE WHEN on_ THEN start_ END, on_, NEW.valid_from, NEW.valid_until,
               NEW.grace_seconds, NEW.validity_seconds, NEW.misfire, NEW.priority, room);
