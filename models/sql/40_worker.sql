@@ -1,5 +1,6 @@
 -- What workers say to the ledger. Every command takes a set, locks slots in key order, then rooms, then devices,
 -- decides per slot and answers per slot. The bounds lo/hi let the executor open only the partitions that hold the set.
+-- Plans are made once per connection (force_generic_plan): planning over the weeks of the ledger costs milliseconds, running microseconds.
 
 -- lease: queued -> leased, revocable. Verdicts: leased | early | taken | over | gone.
 --   early: not_before lies ahead by wait_ms; over: start_by or finish_by passed (expire_due closes it);
@@ -8,7 +9,7 @@ CREATE OR REPLACE FUNCTION slot_lease(p_sid bigint[], p_sat timestamptz[], p_own
 RETURNS TABLE (sid bigint, sat timestamptz, verdict text, wait_ms double precision, fence bigint, phase text, content_version int, exposed int,
   finish_ms double precision, age_ms double precision, origin text, dup_risk boolean, reason text, provider_kind text, cancel_requested boolean,
   room_ref bigint, room text, room_name text, channel text, device text, gap_ms int, title text, tz text, content jsonb, parts jsonb)
-LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE t timestamptz; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
 BEGIN
@@ -43,7 +44,7 @@ END $$;
 -- renew: one UPDATE for all running slots of a process; never shortens a lease. Returns what is still ours, also a slot
 -- that somebody holds locked just now (our own evidence, mostly): it is not waited for, the next renewal finds it.
 CREATE OR REPLACE FUNCTION slot_renew(p_sid bigint[], p_sat timestamptz[], p_owner uuid, p_ttl interval)
-RETURNS TABLE (sid bigint, sat timestamptz) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+RETURNS TABLE (sid bigint, sat timestamptz) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE t timestamptz; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
 BEGIN
@@ -61,7 +62,7 @@ END $$;
 CREATE OR REPLACE FUNCTION part_ponr(p_sid bigint[], p_sat timestamptz[], p_ord smallint[], p_fence bigint[], p_attempt uuid[], p_version int[],
   p_hold interval[], p_kind text[], p_parts jsonb[], p_owner uuid, p_need interval, p_max_tries int)
 RETURNS TABLE (sid bigint, sat timestamptz, verdict text, wait_ms double precision, fence bigint)
-LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE t timestamptz; today date; verdicts text[]; waits double precision[]; fences bigint[]; rooms_ bigint[]; devices_ text[]; channels_ text[];
   fresh boolean[]; free_froms timestamptz[]; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
@@ -149,7 +150,7 @@ END $$;
 -- the quota unit. `p_wrote_ms`: from the point of no return to the first byte on the socket.
 CREATE OR REPLACE FUNCTION part_evidence(p_sid bigint[], p_sat timestamptz[], p_ord smallint[], p_attempt uuid[], p_outcome text[], p_reason text[],
   p_mid text[], p_status int[], p_answer jsonb[], p_wrote_ms double precision[])
-RETURNS TABLE (sid bigint, sat timestamptz, ord smallint, verdict text) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+RETURNS TABLE (sid bigint, sat timestamptz, ord smallint, verdict text) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE t timestamptz; today date; verdicts text[]; changes int[]; freed boolean[];
   lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
@@ -223,7 +224,7 @@ END $$;
 
 -- A slot holds a unit of its room's day quota exactly while something of it reached, or may have reached, the room. The caller holds the slots' locks.
 CREATE OR REPLACE FUNCTION quota_follows(p_sid bigint[], p_sat timestamptz[], today date, lo timestamptz, hi timestamptz) RETURNS void
-LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
   WITH u AS (UPDATE slots s SET quota_day = CASE WHEN s.exposed > 0 THEN today END
@@ -240,7 +241,7 @@ END $$;
 -- Free the room and the device of slots whose attempt is known to be over: the room `gap` after anything went out, at once if nothing did.
 -- Waiters of the room are woken in order (priority, slot time, id), a gap apart; busy ones are skipped, they look again by themselves.
 CREATE OR REPLACE FUNCTION gates_free(p_sid bigint[], p_sat timestamptz[], p_freed boolean[], t timestamptz, lo timestamptz, hi timestamptz) RETURNS void
-LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE freed_rooms bigint[]; freed_at timestamptz[]; gaps int[];
 BEGIN
@@ -266,7 +267,7 @@ END $$;
 -- Answers what was settled; a slot that is missing was fenced: somebody else owns it now.
 CREATE OR REPLACE FUNCTION slot_settle(p_sid bigint[], p_sat timestamptz[], p_fence bigint[], p_state text[], p_phase text[], p_delay_ms double precision[],
   p_reason text[], p_confirmed boolean[], p_owner uuid)
-RETURNS TABLE (sid bigint, sat timestamptz) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+RETURNS TABLE (sid bigint, sat timestamptz) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE t timestamptz; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
 BEGIN
@@ -300,7 +301,7 @@ END $$;
 -- resolve: a confirmer turns unknown (or, proven, accepted) parts back to pending, under its live lease. `p_wait` must have passed
 -- since sending (settle; 0 for idempotent providers). proven: the provider itself says "not delivered", so nothing is tainted.
 CREATE OR REPLACE FUNCTION part_resolve(p_sid bigint[], p_sat timestamptz[], p_ord smallint[], p_attempt uuid[], p_fence bigint[], p_wait interval[], p_proven boolean[], p_owner uuid)
-RETURNS TABLE (sid bigint, sat timestamptz, ord smallint) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+RETURNS TABLE (sid bigint, sat timestamptz, ord smallint) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE t timestamptz; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
   sids bigint[]; sats timestamptz[]; ords smallint[]; provens uuid[];
@@ -328,7 +329,7 @@ END $$;
 
 -- confirmed: the provider says that an accepted part was delivered.
 CREATE OR REPLACE FUNCTION part_confirmed(p_sid bigint[], p_sat timestamptz[], p_ord smallint[], p_attempt uuid[]) RETURNS int
-LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE n int; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
 BEGIN
   PERFORM 1 FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat

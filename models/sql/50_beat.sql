@@ -4,7 +4,7 @@
 -- The fence starts at version * 2^20, so that a slot laid down again after an edit outranks its former life.
 -- p_cancel: the reason, where an edit called a slot off after its time and before it was laid down.
 CREATE OR REPLACE FUNCTION plan_slots(p_sid bigint[], p_sat timestamptz[], p_version int[], p_start_by timestamptz[], p_finish_by timestamptz[], p_superseded boolean[],
-  p_expired boolean[], p_room bigint[], p_priority smallint[], p_latest boolean[], p_kind text[], p_cancel text[]) RETURNS int LANGUAGE plpgsql AS $$
+  p_expired boolean[], p_room bigint[], p_priority smallint[], p_latest boolean[], p_kind text[], p_cancel text[]) RETURNS int LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE n int; t timestamptz := ledger_now(); m timestamptz := clock_timestamp();
 BEGIN
   INSERT INTO slots (schedule_id, slot_at, kind, content_version, fence, not_before, start_by, finish_by, superseded, room_ref, priority, keep_latest, state, reason, ended_at)
@@ -22,7 +22,7 @@ BEGIN
 END $$;
 
 -- Close what may no longer start or go on. Runs before dispatch and republish, so that nothing dead is published.
-CREATE OR REPLACE FUNCTION expire_due(p_limit int, p_ahead interval DEFAULT '0') RETURNS int LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION expire_due(p_limit int, p_ahead interval DEFAULT '0') RETURNS int LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE n int; t timestamptz := ledger_now();
 BEGIN
   WITH late AS (SELECT schedule_id, slot_at FROM slots WHERE state IN ('planned', 'waiting', 'queued') AND phase = 'send' AND admitted_at IS NULL AND start_by < t
@@ -45,7 +45,7 @@ BEGIN
 END $$;
 
 -- misfire = latest: of several due slots of one schedule only the newest goes out.
-CREATE OR REPLACE FUNCTION coalesce_due(p_ahead interval, p_limit int) RETURNS int LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION coalesce_due(p_ahead interval, p_limit int) RETURNS int LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE n int; t timestamptz := ledger_now();
 BEGIN
   WITH c AS (SELECT s.schedule_id, s.slot_at FROM slots s WHERE s.state = 'planned' AND s.keep_latest AND s.not_before <= t
@@ -56,7 +56,7 @@ BEGIN
 END $$;
 
 -- Take expired leases. Before the point of no return: again at once (poison after 5). After it: unknown, to be confirmed.
-CREATE OR REPLACE FUNCTION reap(p_limit int, p_max_spins int DEFAULT 5) RETURNS TABLE (sid bigint, sat timestamptz, state text, reason text) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION reap(p_limit int, p_max_spins int DEFAULT 5) RETURNS TABLE (sid bigint, sat timestamptz, state text, reason text) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE t timestamptz := ledger_now(); sids bigint[]; sats timestamptz[];
 BEGIN
@@ -80,7 +80,7 @@ END $$;
 
 -- due -> queued. With p_until in the future: prepared ahead, the caller pushes at the slot's time.
 CREATE OR REPLACE FUNCTION dispatch(p_until timestamptz, p_limit int, p_again interval, p_again_prepared interval)
-RETURNS TABLE (sid bigint, sat timestamptz, phase text, not_before timestamptz, priority smallint, channel text, device text) LANGUAGE plpgsql AS $$
+RETURNS TABLE (sid bigint, sat timestamptz, phase text, not_before timestamptz, priority smallint, channel text, device text) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE t timestamptz := ledger_now();
 BEGIN
@@ -94,7 +94,7 @@ END $$;
 
 -- Hints that look lost. Only while the queue is at or below its low-water mark (p_publish); else look again later.
 CREATE OR REPLACE FUNCTION republish(p_phase text, p_limit int, p_again interval, p_publish boolean)
-RETURNS TABLE (sid bigint, sat timestamptz, phase text, not_before timestamptz, priority smallint, channel text, device text) LANGUAGE plpgsql AS $$
+RETURNS TABLE (sid bigint, sat timestamptz, phase text, not_before timestamptz, priority smallint, channel text, device text) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE t timestamptz := ledger_now();
 BEGIN
@@ -124,7 +124,7 @@ BEGIN
 END $$;
 
 -- last_sent_at, send_count, next_send_at and a one-off's `completed`: one set statement that skips locked schedules.
-CREATE OR REPLACE FUNCTION refresh_schedules(p_limit int) RETURNS int LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION refresh_schedules(p_limit int) RETURNS int LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE n int; ids bigint[];
 BEGIN
   SELECT array_agg(k.id) INTO ids FROM (SELECT k.id FROM kb_schedule k WHERE k.id IN (SELECT schedule_id FROM schedule_dirty LIMIT p_limit) ORDER BY k.id FOR UPDATE SKIP LOCKED) k;
@@ -145,7 +145,7 @@ BEGIN
 END $$;
 
 -- A beat says that it is alive. If no beat ticked for longer than p_silence, the silence becomes one incident row.
-CREATE OR REPLACE FUNCTION beat_tick(p_node text, p_started timestamptz, p_silence interval) RETURNS timestamptz LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION beat_tick(p_node text, p_started timestamptz, p_silence interval) RETURNS timestamptz LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE t timestamptz := ledger_now(); seen timestamptz;
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtext('jeongsi.beat_tick'));

@@ -1,7 +1,7 @@
 -- What people decide. Each keeps who, when and why.
 
 -- cancel: a slot that has not started. Answers the new state, or why not: gone | over | started.
-CREATE OR REPLACE FUNCTION slot_cancel(p_sid bigint, p_sat timestamptz, p_note text) RETURNS text LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION slot_cancel(p_sid bigint, p_sat timestamptz, p_note text) RETURNS text LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE s slots%ROWTYPE;
 BEGIN
   SELECT * INTO s FROM slots WHERE schedule_id = p_sid AND slot_at = p_sat FOR UPDATE;
@@ -12,7 +12,7 @@ BEGIN
 END $$;
 
 -- resolve: a person says what became of an unresolved slot. The only way out of it besides late evidence.
-CREATE OR REPLACE FUNCTION slot_resolve(p_sid bigint, p_sat timestamptz, p_arrived boolean, p_note text) RETURNS text LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION slot_resolve(p_sid bigint, p_sat timestamptz, p_arrived boolean, p_note text) RETURNS text LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE now_ text; t timestamptz := ledger_now();
 BEGIN
   SELECT state INTO now_ FROM slots WHERE schedule_id = p_sid AND slot_at = p_sat FOR UPDATE;
@@ -27,7 +27,7 @@ END $$;
 -- resend: a new slot of the same schedule, slot time = now (A55). It passes gate and quota like any other. Parts that were accepted are not sent
 -- again. A part that may have arrived keeps its idempotency key while the provider honours it (p_key_ttl), else the new slot is marked dup_risk.
 -- Answers the new slot's time; NULL: no such slot, or it is still live.
-CREATE OR REPLACE FUNCTION slot_resend(p_sid bigint, p_sat timestamptz, p_key_ttl interval, p_grace interval, p_validity interval, p_note text) RETURNS timestamptz LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION slot_resend(p_sid bigint, p_sat timestamptz, p_key_ttl interval, p_grace interval, p_validity interval, p_note text) RETURNS timestamptz LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE o slots%ROWTYPE; t timestamptz; risk boolean; rearranged int;
 BEGIN
   SELECT * INTO o FROM slots WHERE schedule_id = p_sid AND slot_at = p_sat FOR UPDATE;
