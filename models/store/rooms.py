@@ -107,7 +107,7 @@ def schedules_per_room(session: Session) -> dict[str, int]:
         .where(Schedule.deleted_at.is_(None))
         .group_by(Schedule.target_room_id)
     )
-    return dict(session.execute(counted).tuples().all())
+    return {room: number for room, number in session.execute(counted)}  # noqa: C416 - rows, not tuples
 
 
 def limit_problems(limits: RoomLimits) -> list[Wrong]:

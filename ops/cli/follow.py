@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from ops.cli.database import ledger
 from ops.cli.errors import CliError
 from ops.cli.output import local, note
 from runtime.clock import clock
 from runtime.ids import SlotId
+
+if TYPE_CHECKING:
+    import psycopg
 
 _LOOK_S = 0.2
 _UNPLANNED_S = 15.0  # a beat lays a due message down within a second
@@ -30,7 +35,7 @@ def follow(text: str, timeout_s: float) -> None:
                 raise CliError(
                     f"It ended as {state}: {found.reason}.", f"`jeongsi slot why {text}` tells more."
                 )
-            if found is None and (clock().now() - slot.slot_at).total_seconds() > _UNPLANNED_S:
+            if found is None and _overdue(db, slot):
                 raise CliError(
                     "No beat has taken it up.", "Start the system (`make up`), or look at `jeongsi doctor`."
                 )
@@ -38,3 +43,10 @@ def follow(text: str, timeout_s: float) -> None:
     raise CliError(
         f"It has not ended within {timeout_s:g} s; it goes on.", f"Look: `jeongsi slot show {text}`."
     )
+
+
+def _overdue(db: psycopg.Connection[Any], slot: SlotId) -> bool:
+    row = db.execute(
+        "SELECT ledger_now() - %s > make_interval(secs => %s)", (slot.slot_at, _UNPLANNED_S)
+    ).fetchone()
+    return row is not None and bool(row[0])

@@ -84,6 +84,7 @@ def audit(
 ) -> None:
     """Prove from the ledger that nothing was lost, doubled or early; exit 1 on any violation."""
     from ops.audit import audit as look
+    from ops.audit.receipts import ReceiptsUnreadable
 
     if receipts is not None and not receipts.is_file():
         raise BadInput(
@@ -91,7 +92,10 @@ def audit(
         )
     with ledger() as db:
         db.execute("SET statement_timeout = 0")  # a large ledger takes its time, and nobody waits behind it
-        report = look(db, receipts=receipts)
+        try:
+            report = look(db, receipts=receipts)
+        except ReceiptsUnreadable as wrong:
+            raise BadInput(f"--receipts: {wrong}.", "It is the file that the emulator writes.") from None
     told = report.as_json()
     if as_json:
         print_json(told)

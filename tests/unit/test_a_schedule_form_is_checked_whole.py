@@ -155,7 +155,7 @@ def test_every_problem_is_reported_together() -> None:
         ({"valid_until": "2026-12-31T00:00:00"}, "valid_until", "no offset"),
         ({"valid_from": datetime(2026, 12, 31)}, "valid_from", "no offset"),  # noqa: DTZ001
         ({"valid_from": "tomorrow"}, "valid_from", "not a time"),
-        ({"valid_until": "2026-11-20T00:00:00+09:00"}, "valid_until", "is before"),
+        ({"valid_until": "2026-11-20T00:00:00+09:00"}, "valid_until", "is past"),
         (
             {"valid_from": "2026-11-01T00:00:00+09:00", "valid_until": "2026-11-20T00:00:00+09:00"},
             "valid_until",
