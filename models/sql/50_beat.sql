@@ -84,10 +84,10 @@ RETURNS TABLE (sid bigint, sat timestamptz, phase text, not_before timestamptz, 
 #variable_conflict use_column
 DECLARE t timestamptz := ledger_now();
 BEGIN
-  RETURN QUERY WITH c AS (SELECT s.schedule_id, s.slot_at FROM slots s WHERE s.state IN ('planned', 'waiting') AND s.not_before <= p_until
+  RETURN QUERY WITH c AS (SELECT s.schedule_id, s.slot_at, s.room_ref FROM slots s WHERE s.state IN ('planned', 'waiting') AND s.not_before <= p_until
       ORDER BY s.not_before, s.priority, s.slot_at, s.schedule_id LIMIT p_limit FOR UPDATE SKIP LOCKED)
     UPDATE slots s SET state = 'queued', republish_at = CASE WHEN s.not_before > t THEN s.not_before + p_again_prepared ELSE t + p_again END
-      FROM c LEFT JOIN slots x ON x.schedule_id = c.schedule_id AND x.slot_at = c.slot_at LEFT JOIN rooms r ON r.id = x.room_ref
+      FROM c LEFT JOIN rooms r ON r.id = c.room_ref
      WHERE s.schedule_id = c.schedule_id AND s.slot_at = c.slot_at
      RETURNING s.schedule_id, s.slot_at, s.phase, s.not_before, s.priority, r.channel, r.device;
 END $$;
