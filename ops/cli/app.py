@@ -10,6 +10,7 @@ from ops.cli import (
     rooms,
     schedule_changes,  # noqa: F401 - adds its commands to the schedule group
     schedules,
+    slot_decisions,  # noqa: F401 - adds its commands to the slot group
     slots,
     system,
 )

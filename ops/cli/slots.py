@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ops.cli.database import ledger
-from ops.cli.errors import BadInput, CliError
-from ops.cli.options import As, Json, acting, example, group
-from ops.cli.output import SEOUL, facts, iso, local, note, print_json, say, short, table
+from ops.cli.errors import BadInput
+from ops.cli.options import Json, example, group
+from ops.cli.output import SEOUL, facts, iso, local, print_json, say, short, table
 from ops.cli.times import instant, slot_time
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ app = group("Slots: the promised instants of schedules, and what became of them.
 SlotArgument = Annotated[
     str, typer.Argument(metavar="SLOT", help="The slot's id, like 812-1795222800000, from `slot list`.")
 ]
-Note = Annotated[str | None, typer.Option("--note", help="Why; kept with your name.")]
 
 
 @app.command(
@@ -52,14 +52,19 @@ def list_(
     limit: Annotated[
         int, typer.Option("--limit", help="At most so many, the newest.", min=1, max=10_000)
     ] = 50,
+    ahead: Annotated[
+        bool, typer.Option("--ahead", help="Also those to come; --to and --state show them, too.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """List slots, newest first."""
+    """List slots that are due, newest first."""
     from models.queries import slots
 
     chosen = _states(state or [])
     bounds = [None if text is None else instant(text, name) for text, name in ((start, "from"), (end, "to"))]
     with ledger() as db:
+        if bounds[1] is None and not (ahead or chosen):
+            bounds[1] = _now(db) + timedelta(seconds=1)
         found = slots(
             db, states=chosen, room=room, schedule_id=schedule, start=bounds[0], end=bounds[1],
             unresolved=unresolved, newest_first=True, limit=limit,
@@ -82,8 +87,8 @@ def show(slot: SlotArgument, as_json: Json = False) -> None:
     from models.queries import slot_detail
 
     with ledger() as db:
-        found = slot_detail(db, _id(slot))
-        tz = _zone(db, _id(slot).schedule_id)
+        found = slot_detail(db, slot_id(slot))
+        tz = _zone(db, slot_id(slot).schedule_id)
     if found is None:
         raise BadInput(f"There is no slot {slot}.", f"`jeongsi slot why {slot}` says why.")
     if as_json:
@@ -116,124 +121,35 @@ def why(
 
     The gate that stopped or delayed it is marked. It also answers for instants that have no slot.
     """
+    from ops.why import render
     from ops.why import why as ask
 
     with ledger() as db:
         asked = _asked(db, schedule, time)
-        answer = ask(db, asked)
+        gates = ask(db, asked)
+        tz = _zone(db, asked.schedule_id)
     if as_json:
-        print_json(answer.as_json())
+        shown = {"schedule": asked.schedule_id, "at": iso(asked.slot_at, tz)}
+        print_json(shown | {"gates": [gate.as_json() for gate in gates]})
         return
-    say(answer.as_text())
-
-
-@app.command(epilog=example("jeongsi slot cancel 812-1795222800000 --note '행사 취소'"))
-def cancel(slot: SlotArgument, note_: Note = None, who: As = None) -> None:
-    """Cancel a slot that has not started."""
-    from models.ledger import people
-
-    with ledger() as db:
-        answer = people.cancel(db, _id(slot), acting(who), note_ or "")
-    said = {
-        "gone": f"There is no slot {slot}.",
-        "over": f"Slot {slot} has ended already.",
-        "started": f"Slot {slot} has started: a part may be on its way, so it is not cancelled.",
-    }
-    if answer != "cancelled":
-        raise CliError(said[answer], f"Look: `jeongsi slot show {slot}`.")
-    say(f"Slot {slot} is cancelled.")
-
-
-@app.command(
-    epilog=example(
-        "jeongsi slot resolve 812-1795222800000 --arrived --note '방에서 확인'",
-        "jeongsi slot resolve 812-1795222800000 --resend",
-    )
-)
-def resolve(
-    slot: SlotArgument,
-    arrived: Annotated[bool, typer.Option("--arrived", help="It is in the room: delivered.")] = False,
-    not_arrived: Annotated[
-        bool, typer.Option("--not-arrived", help="It is not in the room: failed.")
-    ] = False,
-    again: Annotated[bool, typer.Option("--resend", help="Send it again as a new slot.")] = False,
-    note_: Note = None,
-    who: As = None,
-) -> None:
-    """Say what became of an unresolved slot, after a look into the room. Nothing else clears it."""
-    from models.ledger import people
-
-    if arrived + not_arrived + again != 1:
-        raise BadInput("Say exactly one of --arrived, --not-arrived, --resend.", "Look into the room first.")
-    if again:
-        _resend(slot, note_, who, only_unresolved=True)
-        return
-    with ledger() as db:
-        answer = people.resolve(db, _id(slot), arrived, acting(who), note_)
-    if answer == "gone":
-        raise BadInput(f"There is no slot {slot}.")
-    if answer == "not_unresolved":
-        raise CliError(f"Slot {slot} is not unresolved.", f"Look: `jeongsi slot show {slot}`.")
-    say(f"Slot {slot} is {answer}.")
-
-
-@app.command(epilog=example("jeongsi slot resend 812-1795222800000 --note '고객 요청'"))
-def resend(slot: SlotArgument, note_: Note = None, who: As = None) -> None:
-    """Send an ended slot's message again, now, as a new slot with a new id.
-
-    Parts that arrived are not sent again. It passes the room's gap and quota like any other.
-    """
-    _resend(slot, note_, who, only_unresolved=False)
-
-
-def _resend(slot: str, note_: str | None, who: str | None, *, only_unresolved: bool) -> None:
-    from models.ledger import people
-    from models.queries import slot as find
-    from runtime.settings import get_settings
-
-    settings = get_settings()
-    with ledger() as db:
-        found = find(db, _id(slot))
-        if found is None:
-            raise BadInput(f"There is no slot {slot}.")
-        if only_unresolved and found.state != "unresolved":
-            raise CliError(
-                f"Slot {slot} is {found.state}, not unresolved.", f"`jeongsi slot resend {slot}` would do."
-            )
-        made = people.resend(
-            db, found.id, acting(who), _key_ttl_s(found), settings.grace_s, settings.validity_max_s, note_
-        )
-        again = None if made is None else find(db, made)
-    if made is None:
-        raise CliError(f"Slot {slot} has not ended yet, so it is not sent again.", "Cancel it first.")
-    say(str(made))
-    if again is not None and again.dup_risk:
-        note("Note: the first send may have arrived, so this one may be a double; it is marked dup_risk.")
-
-
-def _key_ttl_s(found: SlotRow) -> float:
-    """How long the provider honours the old key; 0 if it cannot be asked, which marks the resend."""
-    from gateways.errors import GatewayError
-    from gateways.registry import adapter_for
-
-    if found.provider_kind != "key" or not found.channel:
-        return 0.0
-    try:
-        return float(adapter_for(found.channel).capabilities().idempotency_ttl_s or 0)
-    except GatewayError as error:
-        note(f"Note: {found.channel} cannot be asked how long it remembers a message ({error}).")
-        return 0.0
+    say(f"Schedule {asked.schedule_id}, {local(asked.slot_at, tz)} {tz}")
+    say("\n".join(render(gates)))
 
 
 def _asked(db: psycopg.Connection[Any], schedule: str, time: str | None) -> SlotId:
     from runtime.ids import SlotId
 
     if time is None:
-        return _id(schedule)
+        return slot_id(schedule)
     if not schedule.isdigit():
         raise BadInput(f"{schedule!r} is no schedule's number.", "See `jeongsi schedule list`.")
-    now: datetime = db.execute("SELECT ledger_now()").fetchone()[0]  # type: ignore[index]
-    return SlotId(int(schedule), slot_time(time, _zone(db, int(schedule)), now))
+    return SlotId(int(schedule), slot_time(time, _zone(db, int(schedule)), _now(db)))
+
+
+def _now(db: psycopg.Connection[Any]) -> datetime:
+    row = db.execute("SELECT ledger_now()").fetchone()
+    assert row is not None
+    return row[0]  # type: ignore[no-any-return]
 
 
 def _zone(db: psycopg.Connection[Any], schedule_id: int) -> str:
@@ -243,7 +159,7 @@ def _zone(db: psycopg.Connection[Any], schedule_id: int) -> str:
     return SEOUL if found is None else found.tz
 
 
-def _id(text: str) -> SlotId:
+def slot_id(text: str) -> SlotId:
     from runtime.ids import SlotId
 
     try:

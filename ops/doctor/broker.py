@@ -58,7 +58,9 @@ def _queue(client: redis.Redis, queue: str) -> Finding:
         return fail(
             f"queue {queue}", found, f"start one: `make up`, or `celery -A workers worker -Q {queue}`"
         )
-    found = f"{len(threads)} workers with {sum(threads)} threads, {waiting} hints wait"
+    found = (
+        f"{len(threads)} worker{'s' * (len(threads) > 1)} with {sum(threads)} threads, {waiting} hints wait"
+    )
     return ok(f"queue {queue}", found)
 
 

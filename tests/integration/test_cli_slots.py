@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.cli import jeongsi
+from tests.support.ledger_time import SEOUL
 from tests.support.ledger_world import World
 
 
@@ -16,7 +17,8 @@ def schedule(world: World, ledger_env: dict[str, str]) -> int:
 
 def test_slots_are_listed_newest_first_and_narrowed_down(world: World, schedule: int) -> None:
     slots = [world.plan(schedule, in_s) for in_s in (0.0, 60.0, 120.0)]
-    listed = jeongsi("slot", "list", "--json").json
+    assert [one["slot"] for one in jeongsi("slot", "list", "--json").json] == [str(slots[0])]
+    listed = jeongsi("slot", "list", "--ahead", "--json").json
     assert [one["slot"] for one in listed] == [str(slot) for slot in reversed(slots)]
     assert listed[0]["title"] == "정각 알림"
     assert listed[0]["slot_at"].endswith("+09:00")
@@ -88,3 +90,21 @@ def test_an_ended_slot_is_sent_again_as_a_new_one(world: World, schedule: int) -
     made = jeongsi("slot", "resend", slot)
     assert made.code == 0, made.said
     assert len(jeongsi("slot", "list", "--json").json) == 2
+
+
+def test_why_answers_for_a_slot_for_a_time_and_for_an_instant_without_a_slot(
+    world: World, schedule: int
+) -> None:
+    slot = world.plan(schedule)
+    assert jeongsi("slot", "cancel", slot).code == 0
+    by_id = jeongsi("slot", "why", slot, "--json").json
+    wall = slot.slot_at.astimezone(SEOUL)
+    assert jeongsi("slot", "why", schedule, f"{wall:%Y-%m-%d %H:%M}", "--json").json == by_id
+    assert jeongsi("slot", "why", schedule, f"{wall:%H:%M}", "--json").json == by_id
+    assert jeongsi("slot", "why", schedule, wall.isoformat(), "--json").json == by_id
+    [decisive] = [gate for gate in by_id["gates"] if gate["decisive"]]
+    assert (decisive["name"], decisive["verdict"]) == ("cancelled", "stopped")
+    said = jeongsi("slot", "why", schedule, "09:07").out
+    assert "-> stopped" in said
+    assert jeongsi("slot", "why", schedule, "nine").code == 2
+    assert jeongsi("slot", "why", "98765", "09:00").code == 0

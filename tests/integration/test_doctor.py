@@ -49,7 +49,7 @@ def test_living_beats_and_workers_make_it_healthy(env: dict[str, str], pg: Any) 
     found = checks()
     assert [name for name, one in found.items() if one["level"] == "fail"] == []
     assert "2 alive" in found["beats"]["found"]
-    assert "1 workers with 16 threads" in found["queue send"]["found"]
+    assert "1 worker with 16 threads" in found["queue send"]["found"]
 
 
 def test_a_worker_that_was_not_heard_of_for_long_does_not_count(env: dict[str, str], pg: Any) -> None:
