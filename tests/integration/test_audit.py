@@ -604,9 +604,11 @@ def copy_attempt(world: World, slot: SlotId, after_s: float, outcome: str = "acc
     """Another attempt of part 0, so long after the first."""
     world.by_hand(
         "INSERT INTO attempts (attempt_id, schedule_id, slot_at, ord, fence, owner, sending_at, wrote_at,"
-        " ended_at, outcome) SELECT gen_random_uuid(), schedule_id, slot_at, ord, max(fence) + 1, (array_agg(owner))[1],"
+        " ended_at, outcome)"
+        " SELECT gen_random_uuid(), schedule_id, slot_at, ord, max(fence) + 1, (array_agg(owner))[1],"
         " min(sending_at) + make_interval(secs => %s), min(wrote_at),"
-        " min(ended_at) + make_interval(secs => %s), %s FROM attempts WHERE schedule_id = %s AND slot_at = %s GROUP BY schedule_id, slot_at, ord",
+        " min(ended_at) + make_interval(secs => %s), %s"
+        " FROM attempts WHERE schedule_id = %s AND slot_at = %s GROUP BY schedule_id, slot_at, ord",
         after_s, after_s, outcome, *slot,
     )  # fmt: skip
     world.by_hand("UPDATE slots SET fence = fence + 1 WHERE schedule_id = %s", slot.schedule_id)
