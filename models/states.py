@@ -74,8 +74,14 @@ EDGES: Final[dict[tuple[SlotState, SlotState], str]] = {
     (SlotState.WAITING, SlotState.PARTIAL): "beat: finish_by passed, some parts accepted",
     (SlotState.WAITING, SlotState.UNRESOLVED): "beat: finish_by passed, a part may have arrived",
     (SlotState.WAITING, SlotState.CANCELLED): "person: pause, delete, other room, cancel",
-    (SlotState.LEASED, SlotState.QUEUED): "beat: lease expired before the point of no return; worker: gives back",
-    (SlotState.LEASED, SlotState.WAITING): "worker: room busy, gap, retry, confirm later; beat: lease expired after it",
+    (
+        SlotState.LEASED,
+        SlotState.QUEUED,
+    ): "beat: lease expired before the point of no return; worker: gives back",
+    (
+        SlotState.LEASED,
+        SlotState.WAITING,
+    ): "worker: room busy, gap, retry, confirm later; beat: lease expired after it",
     (SlotState.LEASED, SlotState.DELIVERED): "worker: every part accepted, and confirmed where it can be",
     (SlotState.LEASED, SlotState.PARTIAL): "worker: some parts accepted, the others finally not",
     (SlotState.LEASED, SlotState.FAILED): "worker: finally refused, or tries used up; beat: poison",
@@ -109,3 +115,31 @@ def mermaid() -> str:
     lines += [f"    {old} --> {new}: {why.replace(':', ' -')}" for (old, new), why in EDGES.items()]
     lines += [f"    {state} --> [*]" for state in TERMINAL]
     return "\n".join(lines)
+
+
+def page() -> str:
+    """The page docs/states.md; `python -m models.states > docs/states.md` writes it anew."""
+    moves = [f"| {old} | {new} | {why} |" for (old, new), why in EDGES.items()]
+    return "\n".join(
+        [
+            "# States of a slot",
+            "",
+            "Made from `models/states.py` by `python -m models.states > docs/states.md`; a test keeps it so.",
+            "The database refuses every move that is not listed here, whoever asks.",
+            "",
+            f"Live: {', '.join(LIVE)}. Ended, each with a reason: {', '.join(TERMINAL)}.",
+            "",
+            "```mermaid",
+            mermaid(),
+            "```",
+            "",
+            "| from | to | who: why |",
+            "|---|---|---|",
+            *moves,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -15,7 +15,11 @@ from tests.support.ledger_time import LedgerTime
 from tests.support.ledger_world import World
 from tests.support.run import Run
 from tests.support.sending_fixtures import (  # noqa: F401 - fixtures
-    emulator, make_sending, scaled_env, sending, sending_database,
+    emulator,
+    make_sending,
+    scaled_env,
+    sending,
+    sending_database,
 )  # fmt: skip
 
 

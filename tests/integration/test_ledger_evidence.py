@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def again(world: World, passed: Passed, phase: Phase = Phase.SEND) -> Lease:
     return world.take(passed.slot)
 
 
-def sent_twice(world: World, schedule: int, **changes: object) -> tuple[Passed, Passed, Lease]:
+def sent_twice(world: World, schedule: int, **changes: Any) -> tuple[Passed, Passed, Lease]:
     """A part whose first try is in doubt, believed absent after settle, and which is being sent again."""
     first = world.in_doubt(schedule, **changes)
     world.time.advance(60)

@@ -14,12 +14,10 @@ from models.ledger.worker import Ponr
 from models.states import AttemptOutcome, SlotState
 from tests.support.ledger_time import this_tuesday
 from tests.support.ledger_world import (
-    GRACE_S,
     HOLD_S,
     LEASE_S,
     MAX_TRIES,
     PONR_LEASE_S,
-    VALIDITY_S,
     World,
     text_parts,
 )
