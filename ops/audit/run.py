@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 
 from models import queries
+from models.states import BIRTH, SlotState
 from ops.audit.promises import load_promises
 from ops.audit.receipts import Receipt, figures, load_receipts, read_receipts
 from ops.audit.report import Report, Violation
@@ -45,7 +46,7 @@ _HELPERS = """
 CREATE FUNCTION pg_temp.clock_text(timestamptz) RETURNS text STABLE LANGUAGE sql
   AS $$ SELECT to_char($1, 'YYYY-MM-DD HH24:MI:SS.MS') $$;
 CREATE FUNCTION pg_temp.ms(interval) RETURNS bigint STABLE LANGUAGE sql
-  AS $$ SELECT round(extract(epoch FROM $1) * 1000) $$
+  AS $$ SELECT round(extract(epoch FROM $1) * 1000) $$;
 """
 
 
@@ -66,7 +67,7 @@ def audit(
     read_at = _value(db, "SELECT ledger_now()")
     seen = None if receipts is None else read_receipts(receipts, since)
     with db.transaction(force_rollback=True):
-        for statement in (_SESSION + ";" + _HELPERS).split(";\n"):
+        for statement in (_SESSION + ";" + _HELPERS + _weights()).split(";\n"):
             if statement.strip():
                 db.execute(statement.encode())
         report = _judge(db, get_settings(), seen, since, read_at, tolerance_s)
@@ -126,6 +127,17 @@ def rules(folder: str) -> tuple[tuple[str, str], ...]:
     """The rules of ``sql/<folder>``: invariant and statement."""
     files = sorted((Path(__file__).parent / "sql" / folder).glob("i*.sql"))
     return tuple((f"I{int(file.name[1:3])}", file.read_text(encoding="utf-8")) for file in files)
+
+
+def _weights() -> str:
+    """A function that weighs states, 7 bits apart; those in which a slot may be born weigh nothing."""
+    born = {*BIRTH, SlotState.CANCELLED}
+    moved_to = [state for state in SlotState if state not in born]
+    cases = " ".join(f"WHEN '{state}' THEN 1::bigint << {7 * n}" for n, state in enumerate(moved_to))
+    return (
+        "CREATE FUNCTION pg_temp.weight(text) RETURNS bigint IMMUTABLE LANGUAGE sql"
+        f" AS $$ SELECT CASE $1 {cases} ELSE 0 END $$"
+    )
 
 
 def _sentence(schedule_id: int, at: dt.datetime, detail: str) -> str:

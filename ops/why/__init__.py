@@ -20,7 +20,8 @@ __all__ = ["GATES", "Gate", "render", "why"]
 GATES = (
     "schedule", "deleted", "readable", "enabled", "created", "rule", "validity", "edit",
     "scheduler", "laid_down", "coalesced", "cancelled", "dispatched", "worker", "content", "room",
-    "device", "quota", "in_time", "point_of_no_return", "provider", "retries", "parts", "confirmed", "lateness",
+    "device", "quota", "in_time", "point_of_no_return", "provider", "retries", "parts",
+    "confirmed", "lateness",
 )  # fmt: skip
 
 
