@@ -121,3 +121,14 @@ def carries_on(world: RealWorld, queue: Queue) -> None:
         "SELECT schedule_id, count(*) AS n FROM slot_log WHERE new = 'queued' AND old = 'planned' GROUP BY 1"
     )
     assert {row["n"] for row in moves} == {1}
+
+
+def test_a_beat_told_to_stop_pushes_what_it_prepared_and_ends_cleanly(
+    world: RealWorld, queue: Queue, processes: Processes
+) -> None:
+    stopping = processes.beat(wait=False, **FAST)
+    stopping.wait_for(lambda: world.rows("SELECT 1 FROM beat_pulse"))
+    world.at(0.8)
+    stopping.wait_for(lambda: world.states() == ["queued"], 3.0)
+    assert stopping.terminate() == 0
+    assert len(queue.take()) == 1

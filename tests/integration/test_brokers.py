@@ -1,0 +1,156 @@
+"""Publishing to Redis and to any other broker, ahead of time and on a dead server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import kombu
+import pytest
+from celery import Celery
+
+from beat.brokers import KombuBroker, RedisBroker, broker_of
+from beat.envelope import Hint
+from beat.publishing import Batch, Publisher
+from runtime.clock import clock
+from runtime.events import Event, captured
+from runtime.ids import SlotId
+from tests.support.waiting import eventually
+from workers.application import make_app
+
+AT = datetime(2026, 11, 21, 0, 0, tzinfo=UTC)
+HINTS = [Hint("send", (SlotId(number, AT),), f"{number}") for number in (1, 2, 3)]
+
+
+class Recorder:
+    """A broker that notes what it is given and when, or refuses."""
+
+    def __init__(self) -> None:
+        self.pushed: list[tuple[float, str]] = []
+        self.broken = False
+
+    def prepare(self, hints: Sequence[Hint]) -> list[tuple[str, Any]]:
+        return [(hint.queue, hint.told) for hint in hints]
+
+    def push(self, messages: Iterable[tuple[str, Any]]) -> None:
+        if self.broken:
+            raise ConnectionError("gone")
+        self.pushed += [(clock().monotonic(), told) for _, told in messages]
+
+    def depths(self, queues: Sequence[str]) -> dict[str, int]:
+        if self.broken:
+            raise ConnectionError("gone")
+        return dict.fromkeys(queues, 0)
+
+    def close(self) -> None:
+        return None
+
+    @property
+    def told(self) -> list[str]:
+        return [told for _, told in self.pushed]
+
+
+@pytest.fixture
+def recorder(env: dict[str, str]) -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def publisher(recorder: Recorder) -> Iterator[Publisher]:
+    made = Publisher(recorder, stale_s=0.5)
+    yield made
+    made.close(3.0)
+
+
+@pytest.fixture
+def memory(env: dict[str, str]) -> Celery:
+    """Our app on kombu's memory transport, which stands for every broker that is not Redis."""
+    app = make_app()
+    app.conf.update(broker_url="memory://")
+    return app
+
+
+def test_redis_gets_the_straight_way_and_every_other_broker_goes_by_kombu(
+    env: dict[str, str], memory: Celery
+) -> None:
+    assert isinstance(broker_of(make_app()), RedisBroker)
+    assert isinstance(broker_of(memory), KombuBroker)
+    prefixed = make_app()
+    prefixed.conf.broker_transport_options = {"global_keyprefix": "theirs:"}
+    assert isinstance(broker_of(prefixed), KombuBroker)
+
+
+def test_any_broker_of_kombu_gets_the_same_task(memory: Celery) -> None:
+    broker = broker_of(memory)
+    assert broker.depths(["send"]) == {"send": 0}
+    broker.push(broker.prepare(HINTS))
+    heard: list[tuple[Any, kombu.Message]] = []
+    with memory.connection_for_read() as connection:
+        queue = memory.amqp.queues["send"]
+        with kombu.Consumer(
+            connection, [queue], callbacks=[lambda body, message: heard.append((body, message))]
+        ):
+            while len(heard) < 3:
+                connection.drain_events(timeout=5)
+    assert [body[0] for body, _ in heard] == [[hint.body()] for hint in HINTS]
+    assert [message.headers["task"] for _, message in heard] == ["jeongsi.slot.send"] * 3
+    assert [message.headers["argsrepr"] for _, message in heard] == ["1", "2", "3"]
+    broker.close()
+
+
+def test_what_is_prepared_goes_out_at_its_time_and_what_is_due_at_once(
+    publisher: Publisher, recorder: Recorder
+) -> None:
+    now = clock().monotonic()
+    publisher.put(Batch(now + 0.3, recorder.prepare(HINTS[:1]), "ahead"))
+    publisher.put(Batch(now + 0.2, recorder.prepare(HINTS[1:2]), "ahead"))
+    publisher.put(Batch(now, recorder.prepare(HINTS[2:]), "due"))
+    eventually(lambda: len(recorder.pushed) == 3, 3.0)
+    assert recorder.told == ["3", "2", "1"]
+    assert recorder.pushed[1][0] >= now + 0.2
+    assert recorder.pushed[2][0] >= now + 0.3
+
+
+def test_what_was_prepared_too_long_ago_is_thrown_away(publisher: Publisher, recorder: Recorder) -> None:
+    with captured() as told:
+        publisher.put(Batch(clock().monotonic() - 1.0, recorder.prepare(HINTS), "ahead"))
+        eventually(lambda: told, 3.0)
+    assert [event for event, _ in told] == [Event.PREPARED_DROPPED]
+    assert recorder.pushed == []
+
+
+def test_what_waits_for_its_time_can_be_dropped(publisher: Publisher, recorder: Recorder) -> None:
+    publisher.put(Batch(clock().monotonic() + 60, recorder.prepare(HINTS), "ahead"))
+    assert publisher.drop_ahead() == 3
+    assert recorder.pushed == []
+
+
+def test_too_much_waiting_is_refused(publisher: Publisher, recorder: Recorder) -> None:
+    much = [("send", "x")] * 60_000
+    assert publisher.put(Batch(clock().monotonic() + 60, much, "ahead"))
+    assert not publisher.put(Batch(clock().monotonic() + 60, much, "ahead"))
+    publisher.drop_ahead()
+
+
+def test_a_broker_that_comes_back_is_told_of_once(publisher: Publisher, recorder: Recorder) -> None:
+    with captured() as told:
+        recorder.broken = True
+        for _ in range(3):
+            publisher.put(Batch(clock().monotonic(), recorder.prepare(HINTS)))
+        assert publisher.look(0.3) is None
+        recorder.broken = False
+        assert publisher.look(3.0) is not None
+    assert [event for event, _ in told if event.value.startswith("redis")] == [
+        Event.REDIS_GONE,
+        Event.REDIS_BACK,
+    ]
+    assert recorder.pushed == []  # what failed is left to republish, never tried twice
+
+
+def test_closing_pushes_what_is_about_to_be_due(recorder: Recorder, env: dict[str, str]) -> None:
+    publisher = Publisher(recorder, stale_s=2.0)
+    publisher.put(Batch(clock().monotonic() + 0.2, recorder.prepare(HINTS), "ahead"))
+    publisher.close(3.0)
+    assert len(recorder.pushed) == 3
+    assert not publisher.put(Batch(0.0, recorder.prepare(HINTS)))
