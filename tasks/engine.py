@@ -129,6 +129,7 @@ class Engine:
         self.stopping.set()
         with self._guard:
             self._guard.wait_for(lambda: not self._running, timeout=self.settings.ponr_lease_s)
+            self._running.clear()
         self._writers.shutdown(wait=True)
         self.committer.stop()
         self._keeper.join(timeout=2)

@@ -47,7 +47,8 @@ class Promises:
     def room(self, name: str, channel: str = "emulator-key", *, gap_ms: int = 0, quota: int = 50) -> str:
         """A test room; answers its id."""
         self.db.execute(
-            "INSERT INTO rooms (room_id, name, type, channel, gap_ms, quota) VALUES (%s, %s, 'test', %s, %s, %s)",
+            "INSERT INTO rooms (room_id, name, type, channel, gap_ms, quota)"
+            " VALUES (%s, %s, 'test', %s, %s, %s)",
             (name, name, channel, gap_ms, quota),
         )
         return name
@@ -55,8 +56,9 @@ class Promises:
     def schedule(self, room: str, **columns: Any) -> int:
         """A kb_schedule row; answers its id."""
         row = {
-            "title": "정각 알림", "target_room_id": room, "target_room_type": "test", "message_text": "안녕하세요",
-            "send_order": "text_only", "schedule_type": "regular", "valid_from": "2020-01-01 00:00+09",
+            "title": "정각 알림", "target_room_id": room, "target_room_type": "test",
+            "message_text": "안녕하세요", "send_order": "text_only",
+            "schedule_type": "regular", "valid_from": "2020-01-01 00:00+09",
             "send_interval_seconds": 0, **columns,
         }  # fmt: skip
         marks = ", ".join(["%s"] * len(row))
@@ -77,7 +79,9 @@ class Promises:
         assert found is not None
         return {"id": int(found[0])}
 
-    def slot(self, schedule: int, in_s: float = 0.0, *, valid_s: float = 60.0, grace_s: float = 30.0) -> SlotId:
+    def slot(
+        self, schedule: int, in_s: float = 0.0, *, valid_s: float = 60.0, grace_s: float = 30.0
+    ) -> SlotId:
         """One slot of a schedule, laid down ``in_s`` from now."""
         clock = self.row("SELECT * FROM schedule_clock WHERE schedule_id = %s", schedule)
         at = self.row("SELECT date_trunc('milliseconds', ledger_now()) AS now")["now"]
@@ -188,7 +192,8 @@ class Sending(Promises):
     def story(self) -> str:
         """All live slots and the log, for a test that fails."""
         live = self.rows(
-            "SELECT schedule_id, state, phase, reason, wait_reason, not_before, exposed FROM slots WHERE ended_at IS NULL"
+            "SELECT schedule_id, state, phase, reason, wait_reason, not_before, exposed FROM slots"
+            " WHERE ended_at IS NULL"
         )
         log = self.rows("SELECT schedule_id, old, new, phase, reason FROM slot_log ORDER BY at DESC LIMIT 30")
         return "\n".join(str(one) for one in [*live, *log])
@@ -200,4 +205,3 @@ class Sending(Promises):
     def _carry(self, due: beat.Due) -> None:
         with suppress(SlotsFailed):
             carry(self.rt, [due.slot], CONFIRM if due.phase == Phase.CONFIRM else SEND)
-
