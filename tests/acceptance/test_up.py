@@ -17,6 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ops.local.home import Home
+from ops.local.servers import PostgresServer
 from runtime.clock import clock
 from tests.support.waiting import eventually
 
@@ -73,7 +75,7 @@ def home() -> Iterator[Path]:
 
 
 def test_up_for_a_time_sends_ends_by_itself_and_prints_a_clean_audit_last(home: Path) -> None:
-    up = Up(home, "--for", "25")
+    up = Up(home, "--for", "18")
     assert up.ended(90) == 0, up.output
     report = json.loads(up.output.strip().splitlines()[-1])
     assert report["ok"] is True
@@ -107,7 +109,7 @@ def test_what_a_killed_up_left_is_cleaned_up_and_the_next_goes_on_where_it_was(h
     up.wait_until("up after")
     up.process.send_signal(signal.SIGKILL)
     assert up.ended(10) == -signal.SIGKILL
-    again = Up(home, "--for", "20")
+    again = Up(home, "--for", "14")
     assert again.ended(90) == 0, again.output
     report = json.loads(again.output.strip().splitlines()[-1])
     assert report["ok"] is True
@@ -125,8 +127,9 @@ def test_a_taken_port_is_an_error_that_says_what_to_do(home: Path) -> None:
 
 
 def test_a_broken_database_is_an_error_that_says_what_to_do(home: Path) -> None:
-    made = Up(home, "--for", "1")
-    made.ended(60)
+    server = PostgresServer(Home(home).folder("postgres"))
+    server.start()
+    server.stop()
     (home / "postgres" / "data" / "global" / "pg_control").write_bytes(b"broken")
     up = Up(home)
     assert up.ended(60) == 1
