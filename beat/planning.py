@@ -109,6 +109,8 @@ class Planner:
         try:
             self._write(db, view, chunk, limit, skip, None)
         except psycopg.Error as error:
+            if isinstance(error, errors.QueryCanceled):
+                self._cost_s *= 4  # too much for one statement here: the next chunk is smaller
             if is_transient(error) or isinstance(error, errors.QueryCanceled | errors.LockNotAvailable):
                 raise
             self._singly(db, view, chunk.clocks, skip, report)
@@ -122,7 +124,10 @@ class Planner:
     def _singly(
         self, db: Connection, view: View, clocks: Sequence[ClockRow], skip: set[int], report: PlanReport
     ) -> None:
+        until = host_clock().monotonic() + self._settings.plan_budget_ms / 1000
         for found in clocks:
+            if host_clock().monotonic() > until:
+                return  # the next call goes on: those that were refused are left out then
             chunk = _Chunk()
             try:
                 self._write(db, view, chunk, 1, set(), [found.schedule_id])

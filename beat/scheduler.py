@@ -30,6 +30,7 @@ CHANNEL = "jeongsi_schedule"
 _SLOW_S = 1.0
 _CLOSE_S = 3.0
 _TELL_AT_ONCE = 50
+_TELL_S = 0.1  # of one wait: an edit is not kept waiting for log lines
 _SWITCH_S = 0.001  # the publisher's timer waits this long for the ticking thread, not Python's 5 ms
 
 
@@ -84,7 +85,7 @@ class LedgerScheduler(Scheduler):
     def wait(self, seconds: float) -> None:
         """Until ``seconds`` are over or somebody edits a schedule. Log lines that can wait come first."""
         until = clock().monotonic() + seconds
-        self._tell(until)
+        self._tell(min(until, clock().monotonic() + _TELL_S))
         left = until - clock().monotonic()
         if left <= 0:
             return

@@ -63,9 +63,9 @@ class Turn:
         self._reap(db, agenda)
         self._dispatch(db, agenda)
         self._republish(db, ledger.agenda(db) if self._worked else agenda)
+        self._upkeep.once(db)  # before planning: after a long outage the weeks must be made first
         more = self._plan(db, agenda)
         self._refresh(db, agenda)
-        self._upkeep.once(db)
         ledger.tick_done(db, self._node, self._started_at, _SILENCE_S)
         if more:
             return 0.0
