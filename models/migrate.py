@@ -14,6 +14,7 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import ProgrammingError
 
 from models.states import EDGES
 
@@ -45,6 +46,8 @@ def upgrade(url: str) -> list[str]:
                     done.append(f"tables: {before or 'nothing'} -> {after}")
             with worker.begin() as connection:
                 done += _install_functions(connection)
+            with worker.begin() as connection:
+                done += _keep_korean_time(connection)
             worker.dispose()
         finally:
             guard.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
@@ -96,7 +99,9 @@ def _function_files() -> list[Path]:
 
 
 def _install_functions(connection: Connection) -> list[str]:
-    connection.execute(text("CREATE TABLE IF NOT EXISTS sql_version (hash text NOT NULL, at timestamptz NOT NULL)"))
+    connection.execute(
+        text("CREATE TABLE IF NOT EXISTS sql_version (hash text NOT NULL, at timestamptz NOT NULL)")
+    )
     held = connection.execute(text("SELECT hash FROM sql_version")).scalar()
     wanted = functions_hash()
     done = []
@@ -113,3 +118,25 @@ def _install_functions(connection: Connection) -> list[str]:
     if made:
         done.append(f"partitions: {made} made")
     return done
+
+
+def _keep_korean_time(connection: Connection) -> list[str]:
+    """The database's own TimeZone is Asia/Seoul, so that a naive literal in raw SQL is Korean time."""
+    kept = connection.execute(
+        text(
+            "SELECT reset_val = 'Asia/Seoul' FROM pg_settings WHERE name = 'TimeZone' UNION ALL"
+            " SELECT 'TimeZone=Asia/Seoul' = ANY (setconfig) FROM pg_db_role_setting WHERE setrole = 0"
+            " AND setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+    ).scalars()
+    if any(kept):
+        return []
+    name = connection.execute(text("SELECT quote_ident(current_database())")).scalar()
+    try:
+        with connection.begin_nested():
+            connection.execute(text(f"ALTER DATABASE {name} SET TimeZone = 'Asia/Seoul'"))
+    except ProgrammingError:
+        return [
+            f"time zone: not set; let the owner run ALTER DATABASE {name} SET TimeZone = 'Asia/Seoul'"
+        ]
+    return ["time zone: Asia/Seoul"]

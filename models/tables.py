@@ -200,7 +200,7 @@ class ScheduleVersion(Base):
 
 
 class ScheduleClock(Base):
-    """What the planner reads: rules, limits and the cursor of one schedule. An idle schedule costs nothing."""
+    """What the planner reads: rules, limits and the cursor of one schedule. An idle one costs nothing."""
 
     __tablename__ = "schedule_clock"
     schedule_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

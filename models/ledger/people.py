@@ -35,7 +35,7 @@ def resend(
     validity_s: float,
     note: str | None = None,
 ) -> SlotId | None:
-    """Send an ended slot's message again as a new slot at now (A55); None: no such slot, or it still lives."""
+    """Send an ended slot's message again as a new slot at now (A55). None: no such slot, or it lives."""
     spans = [dt.timedelta(seconds=s) for s in (key_ttl_s, grace_s, validity_s)]
     at = _as_person(db, who, "SELECT slot_resend(%s, %s, %s, %s, %s, %s)", (*slot, *spans, note))
     return None if at is None else SlotId(slot.schedule_id, at)

@@ -167,8 +167,8 @@ def ponr(
         return []
     with db.cursor(row_factory=class_row(PonrAnswer)) as cursor:
         return cursor.execute(
-            "SELECT * FROM part_ponr(%s::bigint[], %s::timestamptz[], %s::smallint[], %s::bigint[], %s::uuid[],"
-            " %s::int[], %s::interval[], %s::text[], %s::jsonb[], %s, %s, %s)",
+            "SELECT * FROM part_ponr(%s::bigint[], %s::timestamptz[], %s::smallint[], %s::bigint[],"
+            " %s::uuid[], %s::int[], %s::interval[], %s::text[], %s::jsonb[], %s, %s, %s)",
             (
                 *_keys([p.slot for p in wave]),
                 [p.ord for p in wave],
@@ -190,8 +190,8 @@ def evidence(db: Connection, facts: Sequence[Evidence]) -> list[EvidenceVerdict]
     if not facts:
         return []
     rows = db.execute(
-        "SELECT verdict FROM part_evidence(%s::bigint[], %s::timestamptz[], %s::smallint[], %s::uuid[], %s::text[],"
-        " %s::text[], %s::text[], %s::int[], %s::jsonb[], %s::float8[])",
+        "SELECT verdict FROM part_evidence(%s::bigint[], %s::timestamptz[], %s::smallint[], %s::uuid[],"
+        " %s::text[], %s::text[], %s::text[], %s::int[], %s::jsonb[], %s::float8[])",
         (
             *_keys([e.slot for e in facts]),
             [e.ord for e in facts],
@@ -233,8 +233,8 @@ def resolve(db: Connection, parts: Sequence[Resolve], owner: UUID) -> set[tuple[
     if not parts:
         return set()
     rows = db.execute(
-        "SELECT * FROM part_resolve(%s::bigint[], %s::timestamptz[], %s::smallint[], %s::uuid[], %s::bigint[],"
-        " %s::interval[], %s::boolean[], %s)",
+        "SELECT * FROM part_resolve(%s::bigint[], %s::timestamptz[], %s::smallint[], %s::uuid[],"
+        " %s::bigint[], %s::interval[], %s::boolean[], %s)",
         (
             *_keys([p.slot for p in parts]),
             [p.ord for p in parts],

@@ -1,1 +1,1 @@
-"""Alembic migrations: expand first, contract a release later, so that old and new workers live side by side."""
+"""Alembic migrations: expand first, contract a release later, so that old and new workers coexist."""
