@@ -13,6 +13,7 @@ from kombu import Exchange, Queue
 
 from runtime.events import configure_logging
 from runtime.settings import get_settings
+from workers import transport
 
 #: What each queue carries. Sends and uploads have workers of their own: 1,000 uploads never delay 09:00.
 QUEUES = {
@@ -91,6 +92,7 @@ def configuration() -> dict[str, Any]:
 
 def make_app() -> Celery:
     """A Celery app with our configuration, not yet read."""
+    transport.use_everywhere()
     made = Celery("jeongsi")
     made.add_defaults(configuration)
     return made

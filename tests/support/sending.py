@@ -34,6 +34,7 @@ SCALED = {
     "JEONGSI_FAST_DELAYS_S": "0.05,0.1,0.2,0.3",
     "JEONGSI_REDIS_GONE_S": "0.5",
 }
+AGAIN_S = 1.0  # a hint that is not heard of by then is published again
 ENDED = tuple(state.value for state in TERMINAL)
 _CLOCK = SystemClock()
 
@@ -104,9 +105,9 @@ class Promises:
         beat.expire(self.db, 5000)
         beat.reap(self.db, 5000)
         until = _CLOCK.now() + dt.timedelta(seconds=ahead_s)
-        found = beat.dispatch(self.db, until, 5000, 5.0, 1.0)
+        found = beat.dispatch(self.db, until, 5000, AGAIN_S, AGAIN_S)
         for phase in Phase:
-            found += beat.republish(self.db, phase, 5000, 5.0, publish=True)
+            found += beat.republish(self.db, phase, 5000, AGAIN_S, publish=True)
         return found
 
     def rows(self, statement: str, *arguments: Any) -> list[dict[str, Any]]:
