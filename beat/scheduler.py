@@ -19,6 +19,7 @@ from celery.beat import Scheduler
 from beat.brokers import broker_of
 from beat.publishing import Publisher
 from beat.turn import Turn
+from models import version
 from models.ledger import beat as ledger
 from models.ledger.beat import Connection
 from runtime import database
@@ -140,7 +141,16 @@ class LedgerScheduler(Scheduler):
         made = database.connect()
         made.autocommit = True
         self._db = made
+        if self._turn is None:
+            self._look_at_schema(made)
         return made
+
+    def _look_at_schema(self, db: Connection) -> None:
+        """Told, not refused: while a new version is rolled out, old processes meet a newer database."""
+        try:
+            version.check(db)
+        except version.MigrationNeeded as needed:
+            emit(Event.SCHEMA_DIFFERS, reason=str(needed))
 
     def _listen(self) -> psycopg.Connection[Any]:
         made = database.listen_connection()

@@ -7,23 +7,20 @@ newest text is always right (docs/decisions/0001-ledger-commands.md).
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
-import psycopg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from models.states import EDGES
+from models.version import MigrationNeeded, check, function_files, functions_hash
+
+__all__ = ["MigrationNeeded", "check", "current", "functions_hash", "sqlalchemy_url", "upgrade"]
 
 _HERE = Path(__file__).parent
 _LOCK = 0x4A454F4E  # one migrator at a time, whoever it is
-
-
-class MigrationNeeded(RuntimeError):
-    """The database is not at this version's schema; run `jeongsi db upgrade`."""
 
 
 def upgrade(url: str) -> list[str]:
@@ -62,25 +59,6 @@ def current(connection: Connection) -> str | None:
     return connection.execute(text("SELECT max(version_num) FROM alembic_version")).scalar()
 
 
-def check(connection: psycopg.Connection[tuple[object, ...]]) -> None:
-    """Raise ``MigrationNeeded`` unless the database holds this version's tables and functions."""
-    row = connection.execute("SELECT to_regclass('sql_version') IS NOT NULL").fetchone()
-    if row is None or not row[0]:
-        raise MigrationNeeded("the database is empty: run `jeongsi db upgrade`")
-    held = connection.execute("SELECT hash FROM sql_version").fetchone()
-    if held is None or held[0] != functions_hash():
-        raise MigrationNeeded("the database holds another version's functions: run `jeongsi db upgrade`")
-
-
-def functions_hash() -> str:
-    """Fingerprint of every function, trigger, view and edge that this version installs."""
-    digest = hashlib.sha256()
-    for path in _function_files():
-        digest.update(path.read_bytes())
-    digest.update(repr(sorted((a.value, b.value) for a, b in EDGES)).encode())
-    return digest.hexdigest()
-
-
 def sqlalchemy_url(url: str) -> str:
     """The same URL with the psycopg driver named, as SQLAlchemy wants it."""
     scheme, rest = url.split("://", 1)
@@ -94,10 +72,6 @@ def _alembic(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-def _function_files() -> list[Path]:
-    return sorted((_HERE / "sql").glob("*.sql"))
-
-
 def _install_functions(connection: Connection) -> list[str]:
     connection.execute(
         text("CREATE TABLE IF NOT EXISTS sql_version (hash text NOT NULL, at timestamptz NOT NULL)")
@@ -107,7 +81,7 @@ def _install_functions(connection: Connection) -> list[str]:
     done = []
     if held != wanted:
         raw = connection.connection.cursor()
-        for path in _function_files():
+        for path in function_files():
             raw.execute(path.read_text(encoding="utf-8"))
         raw.execute("DELETE FROM slot_edge")
         raw.executemany("INSERT INTO slot_edge VALUES (%s, %s)", [(a.value, b.value) for a, b in EDGES])
@@ -136,7 +110,5 @@ def _keep_korean_time(connection: Connection) -> list[str]:
         with connection.begin_nested():
             connection.execute(text(f"ALTER DATABASE {name} SET TimeZone = 'Asia/Seoul'"))
     except ProgrammingError:
-        return [
-            f"time zone: not set; let the owner run ALTER DATABASE {name} SET TimeZone = 'Asia/Seoul'"
-        ]
+        return [f"time zone: not set; let the owner run ALTER DATABASE {name} SET TimeZone = 'Asia/Seoul'"]
     return ["time zone: Asia/Seoul"]

@@ -43,17 +43,15 @@ class Event(StrEnum):
     LOCK_DEGRADED = "slot.lock_degraded"
     LEASE_REFUSED = "slot.lease_refused"
     LEASE_LOST = "slot.lease_lost"
-    GUARD_MISSED = "slot.guard_missed"
-    LATE_EVIDENCE = "slot.late_evidence"
     # Servers that come and go.
     REDIS_GONE = "redis.gone"
     REDIS_BACK = "redis.back"
     LEDGER_GONE = "ledger.gone"
     LEDGER_BACK = "ledger.back"
+    SCHEMA_DIFFERS = "ledger.schema_differs"
     JOURNAL_WRITTEN = "journal.written"
     JOURNAL_REPLAYED = "journal.replayed"
     CHANNEL_DOWN = "channel.down"
-    CHANNEL_BACK = "channel.back"
     # The beat.
     BEAT_STARTED = "beat.started"
     BEAT_STOPPED = "beat.stopped"
@@ -120,18 +118,16 @@ SENTENCES: Mapping[Event, Sentence] = {
     Event.LOCK_DEGRADED: _debug("No lock could be taken or given back ({error}); the ledger alone decides"),
     Event.LEASE_REFUSED: _debug("The ledger gave no lease for message {message_id}: {reason}"),
     Event.LEASE_LOST: _warning("The hold on message {message_id} was lost; nothing more is written for it"),
-    Event.GUARD_MISSED: _info("Message {message_id} was not written: the way there took {took_ms} ms"),
-    Event.LATE_EVIDENCE: _info("A late answer for message {message_id}: {kind}"),
     Event.REDIS_GONE: _warning("Redis does not answer ({error}); the ledger alone decides until it is back"),
     Event.REDIS_BACK: _info("Redis answers again after {gone_s} s"),
     Event.LEDGER_GONE: _error("Postgres does not answer ({error}); nothing is sent until it is back"),
     Event.LEDGER_BACK: _info("Postgres answers again after {gone_s} s"),
+    Event.SCHEMA_DIFFERS: _error("The ledger is not what this version expects: {reason}"),
     Event.JOURNAL_WRITTEN: _warning(
         "Evidence for message {message_id} went to the journal, Postgres is away"
     ),
     Event.JOURNAL_REPLAYED: _info("{count} journal entries are in the ledger now"),
     Event.CHANNEL_DOWN: _error("Channel {channel} is down: {reason}"),
-    Event.CHANNEL_BACK: _info("Channel {channel} is back"),
     Event.BEAT_STARTED: _info("Beat {node} has started"),
     Event.BEAT_STOPPED: _info("Beat {node} has stopped"),
     Event.TICK_FAILED: _error("A tick failed and is repeated: {error}"),

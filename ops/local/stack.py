@@ -85,8 +85,11 @@ class Stack:
         self._say("servers …")
         self.database_url = self._settings.database_url or self._start_postgres()
         self.redis_url = self._settings.redis_url or self._start_valkey()
-        for sentence in self._migrate():
+        done = self._migrate()
+        for sentence in done:
             self._say(f"database: {sentence}")
+        if any(sentence.startswith("tables: nothing") for sentence in done):
+            self._set_receipts_aside()
         self._start_emulator()
         self.home.write_run(
             database_url=self.database_url, redis_url=self.redis_url, emulator_url=self.emulator_url
@@ -161,6 +164,11 @@ class Stack:
                 f"The database could not be migrated: {error}. If it is damaged, restore a backup; if it "
                 f"holds nothing you need, move {self.home.path / 'postgres'} away and start again."
             ) from error
+
+    def _set_receipts_aside(self) -> None:
+        """A new ledger knows nothing of an older one's receipts."""
+        if self.receipts.exists():
+            self.receipts.replace(self.receipts.with_suffix(".before.jsonl"))
 
     def _start_emulator(self) -> None:
         port = self._port("emulator", self.options.emulator_port)
