@@ -90,7 +90,6 @@ class Settings(BaseSettings):
     part_gap_wait_s: Annotated[float, Field(ge=0)] = 2.0
     redis_gone_s: Seconds = 5.0
     worker_concurrency: Count = 16
-    error_streak: Count = 10
 
     # Tries, each delay counted from the end of the try before.
     retry_delays_s: SecondsList = (60.0, 120.0, 300.0, 600.0)
