@@ -15,7 +15,7 @@ from runtime.settings import Settings
 
 Connection = psycopg.Connection[Any]
 
-OLDEST: Final = 14
+OLDEST: Final = 15
 CLOCK_WARN_MS: Final = 250.0
 CLOCK_FAIL_MS: Final = 2_000.0
 BEAT_S: Final = 5.0
@@ -47,7 +47,7 @@ def _one(db: Connection, statement: str, *values: object) -> Any:
 def _version(db: Connection) -> Finding:
     found = f"PostgreSQL {_one(db, 'SHOW server_version')} at {db.info.host}:{db.info.port}/{db.info.dbname}"
     if db.info.server_version < OLDEST * 10_000:
-        return fail("database", found, f"use PostgreSQL {OLDEST} or newer")
+        return fail("database", f"{found} is too old", f"use PostgreSQL {OLDEST} or newer")
     return ok("database", found)
 
 

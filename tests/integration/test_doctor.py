@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ops.doctor.ledger import OLDEST
 from runtime import redis_keys
 from runtime.clock import clock
 from runtime.redis_client import broker_redis
 from tests.support.cli import jeongsi
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def checks() -> dict[str, dict[str, Any]]:
@@ -66,6 +71,23 @@ def test_a_database_that_is_not_set_up_is_told_what_it_lacks(
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", empty_db_url)
     assert checks()["migrations"]["todo"] == "run `jeongsi db upgrade`"
+
+
+def test_a_database_older_than_fifteen_is_a_failure_with_a_sentence(
+    env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = checks()["database"]["found"]
+    monkeypatch.setattr("ops.doctor.ledger.OLDEST", 99)  # no older server is at hand
+    found = checks()["database"]
+    assert found["level"] == "fail"
+    assert found["found"] == f"{version} is too old"
+    assert found["todo"] == "use PostgreSQL 99 or newer"
+
+
+@pytest.mark.parametrize("page", [".env.example", "docs/operators.md"])
+def test_the_pages_name_the_same_oldest_database_as_the_doctor(page: str) -> None:
+    said = re.findall(r"PostgreSQL (?:from )?(\d+)(?: or newer|, Redis)", (ROOT / page).read_text(encoding="utf-8"))
+    assert said == [str(OLDEST)]
 
 
 def test_dead_servers_are_findings(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
