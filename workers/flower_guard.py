@@ -10,7 +10,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from runtime.settings import Settings, get_settings
+from runtime.settings import Settings, SettingsError, get_settings
 
 _PASSWORD_FILE = "flower-password"  # noqa: S105 - a file's name
 _OWN_AUTH = ("--basic-auth", "--basic_auth", "--auth", "--auth-provider", "--auth_provider")
@@ -35,7 +35,10 @@ def guard_if_flower(arguments: list[str]) -> None:
 def password(settings: Settings) -> str:
     """The password from the settings, else one that is made once, kept in JEONGSI_HOME and printed then."""
     if settings.flower_password is not None:
-        return settings.flower_password.get_secret_value()
+        own = settings.flower_password.get_secret_value()
+        if "," in own:
+            raise SettingsError("JEONGSI_FLOWER_PASSWORD holds a comma, at which Flower would cut it in two")
+        return own
     path = settings.home / _PASSWORD_FILE
     try:
         return path.read_text(encoding="utf-8").strip()

@@ -17,18 +17,18 @@ from runtime.events import Event, emit
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 
 
-class Channel(kombu_redis.Channel):  # type: ignore[misc]
+class Channel(kombu_redis.Channel):
     """Drops and tells what cannot be read. It was popped already, so it does not come back."""
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
-            return super()._brpop_read(**options)
+            return super()._brpop_read(**options)  # type: ignore[misc]
         except _UNREADABLE as error:
             emit(Event.HINT_DROPPED, queue=", ".join(self.active_queues), reason=repr(error)[:200])
             return True
 
 
-class Transport(kombu_redis.Transport):  # type: ignore[misc]
+class Transport(kombu_redis.Transport):
     """Stands in for `redis://` and `rediss://`."""
 
     Channel = Channel

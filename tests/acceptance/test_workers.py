@@ -53,13 +53,8 @@ def test_a_worker_carries_hints_of_one_and_of_many_and_survives_every_foreign_me
 ) -> None:
     worker = processes.worker("send,confirm", *QUIET)
     broker = redis.Redis.from_url(env["REDIS_URL"])
-    for foreign in (
-        b"\xff\xfe not a message",
-        b"not JSON",
-        b"{}",
-        b"[1]",
-        b'{"properties": {}, "body": "%%%"}',
-    ):
+    half = b'{"properties": {}, "body": "%%%"}'
+    for foreign in (b"\xff\xfe not a message", b"not JSON", b"{}", b"[1]", half):
         broker.lpush("send", foreign)
     for args in ([None], [], [{"v": 2, "slots": ["1-1"]}], [{"v": 1, "slots": ["x", 7]}], ["x", "y"]):
         hinting.raw("jeongsi.slot.send", args, "send")
@@ -112,12 +107,14 @@ class Ear:
     def __init__(self, app: Celery) -> None:
         self._app = app
         self._stack = ExitStack()
+        self._connection: Any = None
         self.heard: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
-        self._connection = self._stack.enter_context(self._app.connection_for_read())
-        receiver = EventReceiver(self._connection, {"*": self.heard.append}, app=self._app)
-        self._stack.enter_context(receiver.consumer_context(wakeup=False))
+        connection = self._stack.enter_context(self._app.connection_for_read())
+        receiver = EventReceiver(connection, {"*": self.heard.append}, app=self._app)
+        context: Any = receiver.consumer_context(wakeup=False)  # the stubs know nothing of what it yields
+        self._connection, *_ = self._stack.enter_context(context)
         self._drain()  # subscribes
         return self
 
