@@ -113,7 +113,7 @@ def _promise(
     finish_by = at + timedelta(seconds=validity)
     start_by = min(at + timedelta(seconds=terms.grace_s), finish_by)
     return Promise(
-        SlotId(clock.schedule_id, at), version, start_by, finish_by, superseded, start_by <= view.now,
+        SlotId(clock.schedule_id, at), version, start_by, finish_by, superseded, start_by < view.now,
         terms.room_ref, terms.priority, terms.misfire == "latest", clock.kind,
     )  # fmt: skip
 
@@ -201,7 +201,8 @@ def _instants(stretches: Sequence[_Stretch], view: View, gaps: list[Gap]) -> Ite
     left = view.catch_up_max
     for stretch in stretches:
         old = min(stretch.last, view.oldest - _MS)
-        late = min(stretch.last, view.now - timedelta(seconds=stretch.version.grace_s))
+        # A slot may still start at its start_by: only before that instant is it surely late.
+        late = min(stretch.last, view.now - timedelta(seconds=stretch.version.grace_s) - _MS)
         for at in islice(stretch.instants(stretch.first, old, inclusive=stretch.inclusive), 1):
             forgotten.add(at, old)
         for at in islice(stretch.instants(max(stretch.first, view.oldest), late, inclusive=True), left + 1):

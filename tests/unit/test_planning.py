@@ -160,9 +160,9 @@ def test_after_an_outage_every_missed_instant_gets_a_row_and_those_in_grace_stil
     assert found.cursor == kst("09:00")
 
 
-def test_a_slot_is_late_from_its_start_by_on() -> None:
-    assert times(walk(a_clock(due="08:30"), "08:34:59"), all_=True) == ["08:30 live"]
-    assert times(walk(a_clock(due="08:30"), "08:35"), all_=True) == ["08:30 expired"]
+def test_a_slot_is_late_only_after_its_start_by_as_the_ledger_has_it() -> None:
+    assert times(walk(a_clock(due="08:30"), "08:35"), all_=True) == ["08:30 live"]
+    assert times(walk(a_clock(due="08:30"), "08:35:01"), all_=True) == ["08:30 expired"]
 
 
 def test_more_late_slots_than_the_cap_become_one_gap() -> None:
@@ -170,10 +170,10 @@ def test_more_late_slots_than_the_cap_become_one_gap() -> None:
     states = times(found, all_=True)
     assert states[:10] == [f"06:{minute:02} expired" for minute in range(10)]
     assert states[10:] == [
-        *(f"07:{m:02} expired" for m in range(56, 60)), *(f"08:{m:02} live" for m in range(16)),
+        *(f"07:{m:02} expired" for m in range(55, 60)), *(f"08:{m:02} live" for m in range(16)),
     ]  # fmt: skip
     (gap,) = found.gaps
-    assert (gap.start, gap.end) == (kst("06:10"), kst("07:55"))
+    assert (gap.start, gap.end) == (kst("06:10"), kst("07:54:59.999"))
 
 
 def test_nothing_is_laid_down_beyond_retention_and_the_rest_is_one_gap() -> None:
