@@ -1,12 +1,12 @@
 -- What people decide. Each keeps who, when and why.
 
--- cancel: a slot that has not started. Answers the new state, or why not: gone | over | started.
+-- cancel: a slot that has not started. The reason is a closed word; who, when and the note stand beside it. Answers the new state, or why not: gone | over | started.
 CREATE OR REPLACE FUNCTION slot_cancel(p_sid bigint, p_sat timestamptz, p_note text) RETURNS text LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE s slots%ROWTYPE;
 BEGIN
   SELECT * INTO s FROM slots WHERE schedule_id = p_sid AND slot_at = p_sat FOR UPDATE;
   IF NOT FOUND THEN RETURN 'gone'; ELSIF s.ended_at IS NOT NULL THEN RETURN 'over'; ELSIF s.exposed > 0 THEN RETURN 'started'; END IF;
-  UPDATE slots SET state = 'cancelled', reason = coalesce(nullif(p_note, ''), 'cancelled'), ended_at = ledger_now(), owner = NULL, lease_until = NULL, republish_at = NULL, fence = fence + 1
+  UPDATE slots SET state = 'cancelled', reason = 'cancelled', cleared_at = ledger_now(), cleared_by = ledger_who(), cleared_note = nullif(p_note, ''), ended_at = ledger_now(), owner = NULL, lease_until = NULL, republish_at = NULL, fence = fence + 1
     WHERE schedule_id = p_sid AND slot_at = p_sat;
   RETURN 'cancelled';
 END $$;

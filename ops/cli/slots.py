@@ -196,7 +196,7 @@ def _print_slot(found: SlotDetail, tz: str) -> None:
         "ended": local(one.ended_at, tz, ms=True), "late ms": _ms(one.lateness_ms),
         "waited ms": _ms(one.waited_ms),
         "may be double": "yes" if one.dup_risk else "", "resend of": one.resend_of,
-        "cleared": _cleared(one, tz),
+        "decided by": _cleared(one, tz),
     })  # fmt: skip
     parts = [
         (part.ord, part.kind, short(part.body) if part.body else part.image_id, part.state, part.tries,
@@ -216,7 +216,7 @@ def _print_slot(found: SlotDetail, tz: str) -> None:
 
 
 def _cleared(one: SlotRow, tz: str) -> str:
-    """Which person decided about an unresolved slot, when and why."""
+    """Which person cancelled it, or decided what became of it, when and why."""
     if one.cleared_at is None:
         return ""
     return f"{one.cleared_by}, {local(one.cleared_at, tz)}: {one.cleared_note or 'no note'}"

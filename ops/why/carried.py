@@ -90,8 +90,9 @@ def _coalesced(facts: Facts, slot: SlotRow) -> Gate:
 
 def _cancelled(facts: Facts, slot: SlotRow) -> Gate:
     if slot.state == "cancelled":
-        why = _BY_EDIT.get(slot.reason or "", f"cancelled ({slot.reason})")
-        return stopped("cancelled", f"{why} {_ended_by(facts, slot)}", slot.ended_at)
+        why = _BY_EDIT.get(slot.reason or "", "cancelled")
+        note = f": {slot.cleared_note}" if slot.cleared_note else ""
+        return stopped("cancelled", f"{why} {_ended_by(facts, slot)}{note}", slot.ended_at)
     if slot.cancel_requested:
         return passed("cancelled", "to be cancelled, but it had passed the point of no return by then")
     return passed("cancelled", "nobody cancelled it")
