@@ -143,11 +143,21 @@ def emulator(
 
 
 @bridge.command(
-    epilog=example("jeongsi bridge check http://192.168.0.20:8080 --room test-room"),
+    epilog=example(
+        "jeongsi bridge check http://192.168.0.20:8080 --room test-room",
+        "jeongsi bridge check http://127.0.0.1:8088/key",
+    ),
 )
 def check(
     url: Annotated[str, typer.Argument(metavar="URL", help="The bridge's base address.")],
-    room: Annotated[str, typer.Option("--room", help="A room that may receive about a dozen test messages.")],
+    room: Annotated[
+        str | None,
+        typer.Option(
+            "--room",
+            help="A room that may receive about a dozen test messages; else a made-up one, for bots that"
+            " take any.",
+        ),
+    ] = None,
     deadline: Annotated[float, typer.Option("--deadline", min=1, help="Seconds for each request.")] = 10.0,
     as_json: Json = False,
 ) -> None:

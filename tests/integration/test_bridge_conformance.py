@@ -192,6 +192,15 @@ def test_the_command_prints_a_table_and_its_exit_code_is_the_verdict(
     assert "a base URL is http://" in capsys.readouterr().err
 
 
+def test_without_a_room_the_check_writes_into_one_that_is_clearly_its_own(emulator: Emulator) -> None:
+    before = len(emulator.receipts.all())
+    assert conformance.main([f"{emulator.url}/lookup"]) == 0
+    rooms = {receipt.room for receipt in emulator.receipts.all()[before:]}
+    assert len(rooms) == 1
+    assert rooms.pop().startswith("conformance-")
+    assert conformance.own_room() != conformance.own_room()
+
+
 def test_a_bridge_that_is_not_there_fails_the_first_rule() -> None:
     checks = check_bridge("http://127.0.0.1:1", ROOM)
     assert (checks[0].result, checks[0].why) == ("fail", "no connection: refused")
