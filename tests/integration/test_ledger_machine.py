@@ -39,10 +39,10 @@ WORKER_STEPS = (
 )
 #: What a storm is made of; what stands here more often happens more often.
 WEATHER = (
-    ["well"] * 6 + ["plan"] * 2 + ["witness"] * 5
-    + ["worker lease", "worker pass", "worker write", "worker arrive", "worker answer", "worker settle"] * 5
-    + ["worker confirm"] * 5 + ["worker refuse"] * 4 + ["worker renew"]
-    + ["beat dispatch"] * 8 + ["beat reap"] * 4 + ["beat tick", "beat tick", "beat prepare"]
+    ["on"] * 80 + ["plan"] * 2 + ["witness"] * 5
+    + ["worker lease", "worker pass", "worker write", "worker arrive", "worker answer", "worker settle"] * 3
+    + ["worker confirm"] * 3 + ["worker refuse"] * 2 + ["worker renew"]
+    + ["beat dispatch"] * 3 + ["beat reap"] * 4 + ["beat tick", "beat tick", "beat prepare"]
     + ["time 0.1", "time 0.4", "time 1", "time 13", "time 31", "time 400"] + ["time 5"] * 2 + ["time 61"] * 3
     + ["edit text", "edit text", "edit rule", "edit pause", "edit room", "edit delete"] + ["edit resume"] * 4
     + ["person cancel", "person clear", "person resend"]
@@ -64,7 +64,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.fences: dict[SlotId, int] = {}
         self.kinds: dict[int, str] = {}
         for number, kind in enumerate(KINDS):
-            self.world.room(kind, gap_ms=GAP_S * 1000, quota=4, device="폰" if number else None)
+            self.world.room(kind, gap_ms=GAP_S * 1000, quota=6, device="폰" if kind == "none" else None)
             for _ in range(2):
                 self.kinds[self.world.schedule(room=kind, misfire=("skip", "latest")[number % 2])] = kind
 
@@ -106,26 +106,23 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # -- workers ------------------------------------------------------------------------------
 
-    @rule(which=PICK, steps=st.integers(1, 8), parts=st.integers(1, 2))
-    def goes_well(self, which: int, steps: int, parts: int) -> None:
-        """The straight way, as far as it goes: without it a random walk hardly ever gets anywhere."""
-        way = (
-            "lease",
-            "pass",
-            "write",
-            "arrive",
-            "answer",
-            "settle",
-            "pass",
-            "write",
-            "arrive",
-            "answer",
-            "settle",
-        )
-        self.plan(which, 0, 400)
-        self.world.dispatch()
-        for step in way[: steps * parts]:
-            self.worker_does(-1, step, parts)
+    @rule(which=PICK)
+    def goes_on(self, which: int) -> None:
+        """The step that comes next in the ordinary way: without it a random walk hardly ever gets far."""
+        holds = [hold for hold in self.holds if not hold.over]
+        if not holds:
+            self.begin(which)
+            return
+        hold = holds[-1] if which % 4 else choose(holds, which)
+        next_step(hold, which % 3 == 0)(self, hold)
+
+    def begin(self, which: int) -> None:
+        """Take what waits; if nothing does, lay something new down."""
+        if not self.world.dispatch():
+            self.time_passes((1.0, 5.0, 16.0)[which % 3])
+            self.plan(which, 0, 400)
+            self.world.dispatch()
+        self.lease(which % 2, 1 + which % 2)
 
     @rule(
         which=PICK,
@@ -144,17 +141,19 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def outside(self, what: str, which: int) -> None:
         """The write, and what comes of it at the provider."""
-        found = [
-            flight for flight in self.flights if flight.stage == ("passed" if what == "write" else "written")
-        ]
-        for flight in [choose(found, which)] if found else []:
-            if what == "write":
-                self.provider.write(flight, self.world.time.now)
-            elif what == "arrive":
-                self.provider.take_effect(flight, self.world.time.now)
-            else:
-                outcomes = (AttemptOutcome.REJECTED_RETRY, AttemptOutcome.REJECTED_FINAL)
-                self.provider.refuse(flight, choose(outcomes, which))
+        stage = "passed" if what == "write" else "written"
+        found = [flight for flight in self.flights if flight.stage == stage]
+        if found:
+            self.meet(choose(found, which), what)
+
+    def meet(self, flight: Flight, what: str) -> None:
+        now = self.world.time.now
+        if what == "write":
+            self.provider.write(flight, now)
+        elif what == "arrive":
+            self.provider.take_effect(flight, now)
+        else:
+            self.provider.refuse(flight)
 
     def lease(self, who: int, laid: int) -> None:
         found = self.world.rows("SELECT schedule_id, slot_at FROM slots WHERE state IN ('queued', 'leased')")
@@ -177,6 +176,7 @@ class LedgerMachine(RuleBasedStateMachine):
         )  # fmt: skip
         (answer,) = worker.ponr(self.world.db, [question], hold.owner, PONR_LEASE_S, MAX_TRIES)
         hold.verdict = answer.verdict
+        hold.stop = answer.verdict != "go"
         if answer.verdict == "go":
             assert answer.fence is not None
             hold.fence, hold.laid, part["state"] = answer.fence, True, "sending"
@@ -192,6 +192,7 @@ class LedgerMachine(RuleBasedStateMachine):
         outcome = self.say(hold.flight)
         states = {"accepted": "accepted", "unknown": "unknown", "rejected_final": "failed"}
         hold.parts[hold.flight.ord]["state"] = states.get(outcome, "pending")
+        hold.stop = outcome != AttemptOutcome.ACCEPTED
         hold.flight = None
 
     @rule(which=PICK, again=st.booleans())
@@ -222,6 +223,7 @@ class LedgerMachine(RuleBasedStateMachine):
         worker.renew(self.world.db, ours, hold.owner, LEASE_S)
 
     def confirm(self, hold: Hold) -> None:
+        hold.stop = True
         for part in hold.parts if hold.lease.phase == Phase.CONFIRM else []:
             if part["state"] in ("unknown", "accepted"):
                 self.look_at(hold, part)
@@ -323,8 +325,8 @@ class LedgerMachine(RuleBasedStateMachine):
                     self.person_does(which, step)
                 case ["plan"]:
                     self.plan(which, which % 3, 400)
-                case ["well"]:
-                    self.goes_well(which, 1 + which % 4, 1 + which % 2)
+                case ["on"]:
+                    self.goes_on(which)
                 case _:
                     self.late_witness(which, which % 2 == 0)
             self.nothing_is_broken()
@@ -340,6 +342,21 @@ class LedgerMachine(RuleBasedStateMachine):
                 broken.append(f"I11 {slot}: fence went back")
             self.fences[slot] = row["fence"]
         assert not broken, "\n".join(broken)
+
+
+def next_step(hold: Hold, otherwise: bool) -> Callable[[LedgerMachine, Hold], None]:
+    """What this worker does next; ``otherwise``: the answer never comes, or is a refusal."""
+    if hold.flight is not None:
+        ways = {"passed": "write", "written": "refuse" if otherwise and hold.fence % 2 else "arrive"}
+        what = ways.get(hold.flight.stage)
+        if what is None or (what == "arrive" and otherwise):
+            return LedgerMachine.have_evidence
+        flight = hold.flight
+        return lambda machine, _: machine.meet(flight, what)
+    if hold.stop or all(part["state"] in ARRIVED for part in hold.parts):
+        confirming = hold.lease.phase == Phase.CONFIRM and not hold.stop
+        return LedgerMachine.confirm if confirming else LedgerMachine.settle
+    return LedgerMachine.confirm if hold.lease.phase == Phase.CONFIRM else LedgerMachine.pass_the_point
 
 
 def test_no_order_of_steps_sends_twice_hides_an_arrival_or_breaks_the_books(ledger_url: str) -> None:

@@ -24,6 +24,7 @@ class Hold:
     laid: bool
     flight: Flight | None = None
     verdict: str = ""
+    stop: bool = False
     over: bool = False
 
 

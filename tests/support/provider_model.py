@@ -37,6 +37,7 @@ class Provider:
     """What arrived, by idempotency key."""
 
     receipts: Counter[str] = field(default_factory=Counter)
+    refused: int = 0
 
     def write(self, flight: Flight, now: dt.datetime) -> None:
         """The guard before the first byte (R6): too late means that nothing is written at all."""
@@ -54,9 +55,13 @@ class Provider:
         if flight.kind != "key" or not self.receipts[flight.key]:
             self.receipts[flight.key] += 1
 
-    def refuse(self, flight: Flight, outcome: AttemptOutcome) -> None:
-        """A definite answer that nothing was taken."""
-        flight.stage, flight.outcome = "over", outcome
+    def refuse(self, flight: Flight) -> None:
+        """A definite answer that nothing was taken: every third time for good."""
+        self.refused += 1
+        flight.stage = "over"
+        flight.outcome = (
+            AttemptOutcome.REJECTED_RETRY if self.refused % 3 else AttemptOutcome.REJECTED_FINAL
+        )
 
     @staticmethod
     def known(flight: Flight) -> AttemptOutcome:
