@@ -124,7 +124,7 @@ def _over_the_point(rt: Engine, attempt: Attempt, part: PartPlan, parcel: PartTo
     )
     hit("send.replied")
     rt.service_times.add(attempt.address.channel, rt.clock.monotonic() - passed)
-    if rt.evidence.store(_evidence(attempt, part, parcel, outcome, (passed - began) * 1000)) is None:
+    if rt.evidence.store(_evidence(attempt, part, parcel, outcome, (passed - answer.said_at) * 1000)) is None:
         return None
     hit("send.evidenced")
     return after(rt, attempt, part, outcome)

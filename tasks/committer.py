@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -71,9 +71,10 @@ class Committer:
             return [(p.slot, p.ord) in done for p in parts]
 
         def say_ponr(db: psycopg.Connection[Any], wave: Sequence[ledger.Ponr]) -> list[ledger.PonrAnswer]:
+            said_at = clock().monotonic()  # the ledger's instant of sending lies at or just after it
             answers = ledger.ponr(db, wave, owner, ponr_lease_s, max_tries)
             hit("send.wave_committed")
-            return answers
+            return [replace(answer, said_at=said_at) for answer in answers]
 
         self._evidence: Lane[ledger.Evidence, ledger.EvidenceVerdict] = Lane(ledger.evidence, deque())
         self._resolve: Lane[ledger.Resolve, bool] = Lane(say_resolved, deque())
@@ -158,6 +159,7 @@ class Committer:
             self._db = database.connect()
             self._db.autocommit = True
             self._db.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS}".encode())
+            ledger.plan_ahead(self._db)
         try:
             return lane.say(self._db, commands)
         except Exception as error:

@@ -12,6 +12,7 @@ from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 
 from gateways.errors import GatewayError
 from gateways.registry import adapter_for
+from models import version
 from models.ledger import worker as ledger
 from models.ledger.worker import Settle
 from models.states import Phase, SlotState
@@ -117,6 +118,17 @@ class Watch:
             self._rt.give_back(able)
 
 
+def look_at_schema() -> None:
+    """Tell, not refuse: while a new version is rolled out, old processes meet a newer database."""
+    try:
+        with database.pool().connection() as db:
+            version.check(db)
+    except version.MigrationNeeded as needed:
+        emit(Event.SCHEMA_DIFFERS, reason=str(needed))
+    except Exception as error:
+        emit(Event.LEDGER_GONE, error=repr(error))
+
+
 def warm_up(rt: Engine) -> None:
     """Pay for what the first send would else pay for: capabilities, imports, connections. Never raises."""
     for channel in rt.settings.channels():
@@ -147,6 +159,7 @@ def _started(sender: Any = None, **_: Any) -> None:
     if not set(_queues) & set(_WAYS):
         return  # a worker for uploads or upkeep carries no slots
     rt = engine()
+    look_at_schema()
     emit(Event.WORKER_STARTED, node=rt.node, queues=",".join(_queues))
     Watch(rt, list(_queues)).start()
     threading.Thread(target=warm_up, args=(rt,), name="warm-up", daemon=True).start()

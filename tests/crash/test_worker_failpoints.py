@@ -19,9 +19,11 @@ from runtime.ids import SlotId
 from tests.support.hinting import Hinting
 from tests.support.processes import Processes
 from tests.support.sending import Sending
+from tests.support.waiting import eventually
 
 SEND = [name for name in failpoints.NAMES if name.startswith("send.")]
 CONFIRM = [name for name in failpoints.NAMES if name.startswith("confirm.")]
+QUIET = ("-c", "4", "--without-gossip", "--without-mingle")
 KINDS = ("key", "lookup", "none")
 #: Up to here no slot of the hint can have passed the point of no return. From then on a neighbour may be out
 #: with its answer lost in the dying process, and the third kind of provider cannot be asked.
@@ -40,9 +42,7 @@ def die_at(
     point: str, slots: list[SlotId], queue: str, processes: Processes, hinting: Hinting, home: Path
 ) -> None:
     """Give these slots to a worker that dies at ``point``; its death is proved."""
-    victim = processes.worker(
-        queue, "-c", "4", "--without-gossip", "--without-mingle", JEONGSI_FAILPOINTS=f"{point}=kill@1"
-    )
+    victim = processes.worker(queue, *QUIET, JEONGSI_FAILPOINTS=f"{point}=kill@1")
     hinting.send(slots, queue)
     victim.assert_died_by(signal.SIGKILL)
     lines = [json.loads(line) for line in (home / "failpoints.jsonl").read_text().splitlines()]
@@ -84,6 +84,25 @@ def test_a_worker_that_dies_while_confirming(
     die_at(point, list(slots.values()), "confirm", processes, hinting, home)
 
     assert_ended_once(sending, slots, in_doubt=True)
+
+
+def test_a_worker_that_stands_still_between_the_point_of_no_return_and_the_write_writes_no_more(
+    sending: Sending, processes: Processes, hinting: Hinting
+) -> None:
+    slots = {kind: sending.promise(kind, f"emulator-{kind}") for kind in KINDS}
+    sending.due()
+    ghost = processes.worker("send", *QUIET, JEONGSI_FAILPOINTS="send.committed=stop@1")
+    hinting.send(list(slots.values()))
+
+    sending.until_ended(*slots.values(), timeout=RECOVERY_S)
+    ghost.resume()
+    sending.until(lambda: None not in [one for slot in slots.values() for one in sending.attempts(slot)])
+    eventually(lambda: "not_sent" in sending.attempts(slots["none"]), timeout=3)
+
+    assert sending.attempts(slots["none"]) == ["not_sent"]
+    assert [sending.receipts(kind) for kind in KINDS] == [1, 1, 0]
+    assert [sending.state(slot) for slot in slots.values()] == ["delivered", "delivered", "unresolved"]
+    assert not sending.rows("SELECT 1 FROM incidents WHERE kind IN ('dup_suspect', 'evidence_conflict')")
 
 
 def test_every_failpoint_of_a_worker_stands_in_the_code_by_its_literal_name() -> None:
