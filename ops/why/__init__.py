@@ -37,4 +37,4 @@ def why(db: psycopg.Connection[Any], asked: SlotId | tuple[int, dt.datetime]) ->
         gates += carry_gates(db, facts, facts.detail.slot)
         gates += sent_gates(facts, facts.detail)
     gates += [ahead(name) for name in GATES[len(gates) :]]
-    return settle_verdicts(gates)
+    return settle_verdicts(gates, has_row=facts.detail is not None)

@@ -68,11 +68,12 @@ def carry_gates(db: Connection, facts: Facts, slot: SlotRow) -> Iterator[Gate]:
     yield _cancelled(facts, slot)
     yield _dispatched(facts, slot)
     yield _worker(facts, slot)
-    yield _content(facts, slot)
-    yield _room(db, facts, slot)
-    yield _device(db, facts, slot)
-    yield _quota(db, facts, slot)
-    yield _in_time(facts, slot)
+    taken = slot.admitted_at is not None or slot.ended_at is not None
+    for gate in (
+        _content(facts, slot), _room(db, facts, slot), _device(db, facts, slot), _quota(db, facts, slot),
+        _in_time(facts, slot),
+    ):  # fmt: skip
+        yield gate if taken or gate.verdict != "passed" else ahead(gate.name)
 
 
 def _ended_by(facts: Facts, slot: SlotRow) -> str:
@@ -113,7 +114,8 @@ def _dispatched(facts: Facts, slot: SlotRow) -> Gate:
     if late_ms <= 0:
         return passed("dispatched", f"prepared {-late_ms:.0f} ms ahead of its time", first.at)
     told = f"dispatched at {facts.clock(first.at, ms=True)}, {late_ms:.0f} ms after its time"
-    return timed("dispatched", told, late_ms, first.at)
+    saved_ms = (facts.versions[0].since - slot.slot_at).total_seconds() * 1000
+    return timed("dispatched", told, late_ms, first.at, normal_ms=max(saved_ms, 0.0))
 
 
 def _worker(facts: Facts, slot: SlotRow) -> Gate:

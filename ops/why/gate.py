@@ -11,7 +11,7 @@ Verdict = Literal["passed", "stopped", "delayed", "not reached"]
 
 #: A gate that took longer than this delayed the slot.
 DELAY_MS = 500.0
-#: Gates that only measure: they are never the cause.
+#: Gates that only measure: they are the cause only where no other gate is.
 MEASURES = frozenset({"lateness"})
 
 
@@ -48,8 +48,11 @@ def stopped(name: str, evidence: str, at: dt.datetime | None = None) -> Gate:
     return Gate(name, "stopped", evidence, at)
 
 
-def timed(name: str, evidence: str, delay_ms: float, at: dt.datetime | None = None) -> Gate:
-    """A gate that was passed, late if it took longer than DELAY_MS."""
+def timed(
+    name: str, evidence: str, took_ms: float, at: dt.datetime | None = None, *, normal_ms: float = 0.0
+) -> Gate:
+    """A gate that was passed, late if it took DELAY_MS longer than is normal for it."""
+    delay_ms = took_ms - normal_ms
     delayed = delay_ms >= DELAY_MS
     return Gate(name, "delayed" if delayed else "passed", evidence, at, max(delay_ms, 0.0))
 
@@ -59,11 +62,14 @@ def ahead(name: str, evidence: str = "not reached") -> Gate:
     return Gate(name, "not reached", evidence)
 
 
-def settle_verdicts(gates: Sequence[Gate]) -> list[Gate]:
-    """Close what lies behind a stop, and mark the gate that decided."""
+def settle_verdicts(gates: Sequence[Gate], *, has_row: bool) -> list[Gate]:
+    """Close what lies behind a stop, and mark the gate that decided.
+
+    ``has_row``: the slot was laid down, so a gate behind the stop may have been passed before it.
+    """
     shown, over = list[Gate](), False
     for gate in gates:
-        own = gate.at is not None or gate.verdict in ("stopped", "delayed")
+        own = has_row and gate.at is not None and gate.verdict != "stopped"
         shown.append(ahead(gate.name) if over and not own else gate)
         over = over or gate.verdict == "stopped"
     number = _decisive(shown)
@@ -79,10 +85,11 @@ def _decisive(gates: Sequence[Gate]) -> int | None:
     held = [
         n for n, gate in enumerate(gates) if gate.verdict == "not reached" and gate.evidence != "not reached"
     ]
-    late = [n for n, gate in enumerate(gates) if gate.verdict == "delayed" and gate.name not in MEASURES]
+    delayed = [n for n, gate in enumerate(gates) if gate.verdict == "delayed"]
+    late = [n for n in delayed if gates[n].name not in MEASURES]
     if late:
         return max(late, key=lambda n: gates[n].delay_ms or 0.0)
-    return held[0] if held else None
+    return next(iter(held or delayed), None)
 
 
 def render(gates: Sequence[Gate]) -> list[str]:

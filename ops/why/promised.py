@@ -86,7 +86,11 @@ def _created(facts: Facts) -> Gate:
         born -= dt.timedelta(seconds=first.clock["grace_s"])
     if facts.asked.slot_at < born and facts.detail is None:
         return stopped("created", f"the schedule was saved at {facts.clock(first.since)}, after this instant")
-    return passed("created", f"the schedule was saved at {facts.clock(first.since)}, by {first.who}")
+    told = f"the schedule was saved at {facts.clock(first.since)}, by {first.who}"
+    late_ms = (first.since - facts.asked.slot_at).total_seconds() * 1000
+    if late_ms <= 0:
+        return passed("created", told)
+    return timed("created", f"{told}, {late_ms:.0f} ms after this instant, within its grace", late_ms)
 
 
 def _has(version: Version, at: dt.datetime) -> bool:
@@ -220,4 +224,6 @@ def _laid_down(facts: Facts) -> Gate:
         )
     if at > facts.now or facts.last_tick is None or facts.last_tick < at:
         return ahead("laid_down", "its row is laid down at the next tick")
+    if at < facts.now - dt.timedelta(days=facts.settings.ledger_days):
+        return stopped("laid_down", f"the ledger keeps {facts.settings.ledger_days} days; this one is gone")
     return stopped("laid_down", "promised, but it has no row: `jeongsi audit` names it under I3")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from models.queries import AttemptRow, SlotDetail
+from models.queries import AttemptRow, SlotDetail, SlotRow
 from ops.why.carried import holds_now, waits
 from ops.why.facts import Facts
 from ops.why.gate import DELAY_MS, Gate, ahead, passed, stopped, timed
 
 _ARRIVED = ("accepted", "delivered")
+#: A provider may well take this long to answer; an image takes longer than a text.
+_ANSWER_MS = 1500.0
 
 
 def sent_gates(facts: Facts, detail: SlotDetail) -> Iterator[Gate]:
@@ -49,11 +51,13 @@ def _provider(facts: Facts, detail: SlotDetail) -> Gate:
     if facts.ended("rejected"):
         return stopped("provider", f"finally refused ({detail.slot.reason}): {told}", last.ended_at)
     if last.outcome is None:
-        return timed("provider", told, (facts.now - last.sending_at).total_seconds() * 1000, last.sending_at)
+        since_ms = (facts.now - last.sending_at).total_seconds() * 1000
+        gate = timed("provider", told, since_ms, last.sending_at, normal_ms=_ANSWER_MS)
+        return gate if gate.verdict == "delayed" else ahead("provider", told)
     slow_ms = max(
         ((a.ended_at or a.sending_at) - a.sending_at).total_seconds() * 1000 for a in detail.attempts
     )
-    return timed("provider", told, slow_ms, last.ended_at or last.sending_at)
+    return timed("provider", told, slow_ms, last.ended_at or last.sending_at, normal_ms=_ANSWER_MS)
 
 
 def _retries(facts: Facts, detail: SlotDetail) -> Gate:
@@ -61,7 +65,13 @@ def _retries(facts: Facts, detail: SlotDetail) -> Gate:
         return ahead("retries")
     tries = sum(attempt.outcome != "not_sent" for attempt in detail.attempts)
     missed = len(detail.attempts) - tries
-    told = f"{tries} tries reached the provider" + (f", {missed} never left" if missed else "")
+    parts = len({attempt.ord for attempt in detail.attempts})
+    told = "1 try" if tries == 1 else f"{tries} tries"
+    told += (
+        (f" for {parts} parts" if parts > 1 else "")
+        + " reached the provider"
+        + (f", {missed} never left" if missed else "")
+    )
     if facts.ended("tries"):
         return stopped("retries", f"{told}; no more are allowed", detail.slot.ended_at)
     waited = waits(facts, "retry", "not_sent")
@@ -87,9 +97,8 @@ def _parts(facts: Facts, detail: SlotDetail) -> Gate:
     done = max((part.done_at for part in detail.parts if part.done_at is not None), default=None)
     paused_ms = sum(ms for _, ms in waits(facts, "part_gap"))
     if paused_ms:
-        return timed(
-            "parts", f"{told}; waited {paused_ms:.0f} ms between parts, as its schedule asks", paused_ms, done
-        )
+        told += f"; waited {paused_ms:.0f} ms between parts, as its schedule asks"
+        return timed("parts", told, paused_ms, done, normal_ms=sum(part.gap_ms for part in detail.parts))
     return passed("parts", told, done)
 
 
@@ -104,21 +113,26 @@ def _confirmed(facts: Facts, detail: SlotDetail) -> Gate:
         word = "did not arrive" if slot.reason == "person_not_arrived" else "arrived"
         told = f"{slot.cleared_by} said at {facts.clock(slot.cleared_at or facts.now)} that it {word}"
         return (stopped if word != "arrived" else passed)("confirmed", told, slot.cleared_at)
+    normal_ms = _normal_ms(facts, slot)
     asked_ms = sum(ms for _, ms in waits(facts, "confirm", "lookup_unavailable", "lease_expired_after_ponr"))
     if slot.ended_at is None and slot.phase == "confirm":
         told = f"it is being found out whether it arrived; next look at {facts.clock(slot.not_before)}"
+        if all(part.state in _ARRIVED for part in detail.parts) and asked_ms < normal_ms + DELAY_MS:
+            return ahead("confirmed", told)
         return timed("confirmed", told, max(DELAY_MS, asked_ms))
     if slot.confirmed_at is not None:
-        return timed(
-            "confirmed",
-            f"the provider confirmed it at {facts.clock(slot.confirmed_at)}",
-            asked_ms,
-            slot.confirmed_at,
-        )
+        told = f"the provider confirmed it at {facts.clock(slot.confirmed_at)}"
+        return timed("confirmed", told, asked_ms, slot.confirmed_at, normal_ms=normal_ms)
     if slot.state == "delivered":
         how = "late evidence said so" if slot.reason == "late_evidence" else "this provider does not confirm"
-        return timed("confirmed", f"accepted; {how}", asked_ms, slot.ended_at)
+        return timed("confirmed", f"accepted; {how}", asked_ms, slot.ended_at, normal_ms=normal_ms)
     return ahead("confirmed")
+
+
+def _normal_ms(facts: Facts, slot: SlotRow) -> float:
+    """How long finding out takes when nothing is wrong: to the first look-up, or where none is, to settle."""
+    known = facts.settings
+    return 1000 * (known.settle_s if slot.provider_kind == "none" else known.first_lookup_s)
 
 
 def _lateness(detail: SlotDetail) -> Gate:

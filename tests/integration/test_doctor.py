@@ -86,7 +86,9 @@ def test_a_database_older_than_fifteen_is_a_failure_with_a_sentence(
 
 @pytest.mark.parametrize("page", [".env.example", "docs/operators.md"])
 def test_the_pages_name_the_same_oldest_database_as_the_doctor(page: str) -> None:
-    said = re.findall(r"PostgreSQL (?:from )?(\d+)(?: or newer|, Redis)", (ROOT / page).read_text(encoding="utf-8"))
+    said = re.findall(
+        r"PostgreSQL (?:from )?(\d+)(?: or newer|, Redis)", (ROOT / page).read_text(encoding="utf-8")
+    )
     assert said == [str(OLDEST)]
 
 

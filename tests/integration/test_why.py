@@ -7,7 +7,7 @@ import datetime as dt
 import psycopg
 import pytest
 
-from models.ledger import people
+from models.ledger import people, worker
 from models.states import AttemptOutcome, Phase, SlotState
 from ops.why import GATES, Gate, render, why
 from runtime.ids import SlotId
@@ -61,6 +61,85 @@ def test_a_slot_that_went_out_on_time_has_passed_every_gate(world: World) -> Non
     assert gate(world, slot, "lateness").evidence == "first byte 2 ms late"
     assert gate(world, slot, "provider").evidence.startswith("part 0 at")
     assert gate(world, slot, "quota").evidence.startswith("used 1 of 50")
+
+
+def quiet(world: World, slot: SlotId) -> bool:
+    """No gate stopped or delayed it, and none is marked."""
+    gates = why(world.db, slot)
+    wrong = [gate for gate in gates if gate.decisive or gate.verdict != "passed"]
+    assert wrong == []
+    return True
+
+
+@pytest.mark.parametrize("took_s", [1.0, 14.0])
+def test_a_confirmation_within_the_first_look_up_is_no_delay(world: World, took_s: float) -> None:
+    slot = taken_up(world)
+    world.wait(world.send(world.take_up(slot)), "confirm", took_s, phase=Phase.CONFIRM)
+    [held] = [found for found in why(world.db, slot) if found.decisive]
+    assert (held.name, held.verdict) == ("confirmed", "not reached")
+    confirmed(world, slot)
+    assert quiet(world, slot)
+
+
+def test_a_confirmation_long_after_the_first_look_up_is_a_delay(world: World) -> None:
+    slot = taken_up(world)
+    world.wait(world.send(world.take_up(slot)), "confirm", 20, phase=Phase.CONFIRM)
+    confirmed(world, slot)
+    assert decided(world, slot)[:2] == ("confirmed", "delayed")
+    assert gate(world, slot, "confirmed").delay_ms == 5000
+
+
+def confirmed(world: World, slot: SlotId) -> None:
+    lease = world.confirm_now(slot)
+    attempt = world.value("SELECT attempt_id FROM attempts WHERE schedule_id = %s", slot.schedule_id)
+    worker.confirmed(world.db, [(slot, 0, attempt)])
+    assert world.settle(lease, SlotState.DELIVERED, "confirmed")
+
+
+def test_the_gap_between_parts_that_the_schedule_asks_for_is_no_delay(world: World) -> None:
+    slot = taken_up(world)
+    passed = world.send(world.take_up(slot), bodies=("하나", "둘"))
+    world.by_hand("UPDATE parts SET gap_ms = 10000 WHERE ord = 1")
+    world.wait(passed, "part_gap", 10)
+    world.advance(10)
+    passed = world.send(world.take_up(slot), ord=1)
+    assert world.settle(passed, SlotState.DELIVERED, "accepted")
+    assert "waited 10000 ms between parts" in gate(world, slot, "parts").evidence
+    assert "2 tries for 2 parts reached the provider" in gate(world, slot, "retries").evidence
+    assert quiet(world, slot)
+
+
+def test_an_answer_within_two_seconds_is_no_delay(world: World) -> None:
+    slot = taken_up(world)
+    passed = world.send(world.take_up(slot), took_s=1.5)
+    assert world.settle(passed, SlotState.DELIVERED, "accepted")
+    assert quiet(world, slot)
+
+
+def test_a_slot_that_is_ahead_has_passed_no_gate_that_it_has_not_come_to(world: World) -> None:
+    slot = world.once()
+    world.tick()
+    assert decided(world, slot)[:2] == ("dispatched", "not reached")
+    behind = why(world.db, slot)[GATES.index("dispatched") :]
+    assert {found.verdict for found in behind} == {"not reached"}
+
+
+def test_a_one_off_saved_after_its_time_but_within_grace_says_so(world: World) -> None:
+    slot = world.once(in_s=-60)
+    world.deliver(slot)
+    name, verdict, evidence = decided(world, slot)
+    assert (name, verdict) == ("created", "delayed")
+    assert "60000 ms after this instant, within its grace" in evidence
+    assert gate(world, slot, "dispatched").verdict == "passed"
+
+
+def test_behind_the_gate_that_decides_no_gate_is_reached_where_no_slot_exists(world: World) -> None:
+    schedule = world.daily(at="08:00", valid_from=at("08:30"))
+    world.tick()
+    gates = why(world.db, (schedule, at("08:00")))
+    [decisive] = [found for found in gates if found.decisive]
+    assert decisive.name == "created"
+    assert {found.verdict for found in gates[gates.index(decisive) + 1 :]} == {"not reached"}
 
 
 def test_the_lines_mark_the_gate_that_decided(world: World) -> None:
@@ -420,7 +499,7 @@ def test_gate_retries_wait_and_are_used_up(world: World) -> None:
     world.wait(passed, "retry", 60)
     name, verdict, evidence = decided(world, slot)
     assert (name, verdict) == ("retries", "delayed")
-    assert "1 tries reached the provider; the next one is due at" in evidence
+    assert "1 try reached the provider; the next one is due at" in evidence
     world.advance(60)
     passed = world.send(world.take_up(slot), "rejected_retry")
     assert world.settle(passed, SlotState.FAILED, "tries")
