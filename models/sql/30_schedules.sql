@@ -103,7 +103,7 @@ BEGIN
   PERFORM 1 FROM slots WHERE schedule_id = n.id AND ended_at IS NULL ORDER BY slot_at FOR UPDATE;
   DELETE FROM slots WHERE schedule_id = n.id AND origin = 'plan' AND slot_at > t AND ended_at IS NULL AND exposed = 0;
   why := CASE WHEN n.deleted_at IS NOT NULL THEN 'deleted' WHEN n.status = 'error' THEN 'schedule_error' WHEN NOT schedule_enabled(n) THEN 'paused'
-              WHEN n.target_room_id <> o.target_room_id THEN 'room_changed' END;
+              WHEN n.target_room_id <> o.target_room_id AND EXISTS (SELECT 1 FROM rooms r WHERE r.room_id = o.target_room_id) THEN 'room_changed' END;   -- else the room was renamed
   IF why IS NOT NULL THEN
     UPDATE slots SET state = 'cancelled', reason = why, ended_at = ledger_now(), owner = NULL, lease_until = NULL, republish_at = NULL, fence = fence + 1
      WHERE schedule_id = n.id AND ended_at IS NULL AND exposed = 0;

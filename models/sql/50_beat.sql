@@ -11,7 +11,7 @@ BEGIN
     SELECT i.sid, i.sat, i.kind, i.version, i.version::bigint << 20, i.sat, i.start_by, i.finish_by, i.superseded, i.room, i.priority, i.latest,
            CASE WHEN i.expired THEN 'expired' ELSE 'planned' END, CASE WHEN i.expired THEN 'scheduler_down' END, CASE WHEN i.expired THEN t END
       FROM unnest(p_sid, p_sat, p_version, p_start_by, p_finish_by, p_superseded, p_expired, p_room, p_priority, p_latest, p_kind)
-        i(sid, sat, version, start_by, finish_by, superseded, expired, room, priority, latest, kind)
+        i(sid, sat, version, start_by, finish_by, superseded, expired, room, priority, latest, kind) ORDER BY i.sid, i.sat   -- two planners never wait in a circle
     ON CONFLICT DO NOTHING;
   GET DIAGNOSTICS n = ROW_COUNT;
   IF array_length(array_remove(p_cancel, NULL), 1) > 0 THEN
