@@ -10,6 +10,7 @@ import psycopg
 from models.states import EDGES
 
 _SQL = Path(__file__).with_name("sql")
+_VERSIONS = Path(__file__).with_name("migrations") / "versions"
 
 
 class MigrationNeeded(RuntimeError):
@@ -23,12 +24,17 @@ def check(connection: psycopg.Connection[tuple[object, ...]]) -> None:
         raise MigrationNeeded("the database is empty: run `jeongsi db upgrade`")
     held = connection.execute("SELECT hash FROM sql_version").fetchone()
     if held is None or held[0] != functions_hash():
-        raise MigrationNeeded("the database holds another version's functions: run `jeongsi db upgrade`")
+        raise MigrationNeeded(
+            "the database holds another version's tables or functions: run `jeongsi db upgrade`"
+        )
 
 
 def functions_hash() -> str:
-    """Fingerprint of every function, trigger, view and edge that this version installs."""
-    digest = hashlib.sha256()
+    """Fingerprint of every function, trigger, view and edge that this version installs.
+
+    The migrations' names are in it, so that one which changes no function is asked for as well.
+    """
+    digest = hashlib.sha256(" ".join(sorted(path.name for path in _VERSIONS.glob("0*.py"))).encode())
     for path in function_files():
         digest.update(path.read_bytes())
     digest.update(repr(sorted((a.value, b.value) for a, b in EDGES)).encode())
