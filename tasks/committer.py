@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -61,6 +62,8 @@ class Committer:
         self._wake = threading.Condition()
         self._stopping = False
         self._db: psycopg.Connection[Any] | None = None
+        self.warm = threading.Event()
+        """Set once its connection stands and every statement is planned, or that was tried in vain."""
 
         def say_settled(db: psycopg.Connection[Any], slots: Sequence[ledger.Settle]) -> list[bool]:
             done = ledger.settle(db, slots, owner)
@@ -118,6 +121,9 @@ class Committer:
 
     def _run(self) -> None:
         lanes = (self._evidence, self._resolve, self._settle, self._ponr)
+        with suppress(Exception):  # the first command will say what is wrong
+            self._connected()
+        self.warm.set()
         while True:
             with self._wake:
                 while not any(lane.waiting for lane in lanes):
@@ -155,17 +161,22 @@ class Committer:
                 future.set_exception(own)
 
     def _say(self, lane: Lane[Any, Any], commands: list[Any]) -> Sequence[Any]:
-        if self._db is None or self._db.closed:
-            self._db = database.connect()
-            self._db.autocommit = True
-            self._db.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS}".encode())
-            ledger.plan_ahead(self._db)
+        db = self._connected()
         try:
-            return lane.say(self._db, commands)
+            return lane.say(db, commands)
         except Exception as error:
             if may_be_committed(error):
                 self._close()
             raise
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        if self._db is None or self._db.closed:
+            made = database.connect()
+            made.autocommit = True
+            made.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS}".encode())
+            ledger.plan_ahead(made)
+            self._db = made
+        return self._db
 
     def _close(self) -> None:
         if self._db is not None:

@@ -269,12 +269,13 @@ def plan_ahead(db: Connection) -> None:
     Planning over the weeks of the ledger costs about 40 ms per connection; nothing is changed.
     """
     nobody, attempt = SlotId(1, from_ms(0)), UUID(int=0)
-    lease(db, [nobody], attempt, 1.0)
-    renew(db, [nobody], attempt, 1.0)
-    ponr(db, [Ponr(nobody, 0, 0, attempt, 0, 0.0, "none", None)], attempt, 1.0, 1)
-    evidence(db, [Evidence(nobody, 0, attempt, AttemptOutcome.UNKNOWN, "plan_ahead")])
-    settle(db, [Settle(nobody, 0, SlotState.WAITING, "plan_ahead")], attempt)
-    resolve(db, [Resolve(nobody, 0, attempt, 0, 0.0, False)], attempt)
+    with db.transaction(force_rollback=True):
+        lease(db, [nobody], attempt, 1.0)
+        renew(db, [nobody], attempt, 1.0)
+        ponr(db, [Ponr(nobody, 0, 0, attempt, 0, 0.0, "none", None)], attempt, 1.0, 1)
+        evidence(db, [Evidence(nobody, 0, attempt, AttemptOutcome.UNKNOWN, "plan_ahead")])
+        settle(db, [Settle(nobody, 0, SlotState.WAITING, "plan_ahead")], attempt)
+        resolve(db, [Resolve(nobody, 0, attempt, 0, 0.0, False)], attempt)
 
 
 def poll(db: Connection, phase: Phase, limit: int) -> list[SlotId]:

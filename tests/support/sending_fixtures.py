@@ -53,7 +53,9 @@ def make_sending(scaled_env: dict[str, str], emulator: Emulator) -> Iterator[Cal
 
     def make() -> Sending:
         db = databases.connect(scaled_env["DATABASE_URL"])
-        made.append(Sending(db, Engine(get_settings()), emulator))
+        engine = Engine(get_settings())
+        assert engine.committer.warm.wait(10)
+        made.append(Sending(db, engine, emulator))
         return made[-1]
 
     yield make
