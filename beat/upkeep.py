@@ -1,4 +1,4 @@
-"""The ledger's upkeep that the beat does itself: weeks made ahead, old weeks dropped.
+"""The ledger's upkeep that the beat does itself: weeks made ahead, old weeks and rows dropped.
 
 Small SQL on the beat's own connection and no task to a worker: without the coming week the planner cannot
 write, so this must work with no worker alive and no Redis. Any number of beats may do it. Evidence in
@@ -36,6 +36,9 @@ class Upkeep:
                 made = ledger.ensure_partitions(db, self._settings.ledger_days)
                 if made:
                     emit(Event.PARTITIONS_MADE, names=f"{made} tables")
+                pruned = ledger.prune(db, self._settings.ledger_days)
+                if pruned:
+                    emit(Event.ROWS_PRUNED, count=pruned)
             if now >= self._drop_at:
                 self._drop_at = now + _DROP_S
                 dropped = ledger.drop_old_partitions(db, self._settings.ledger_days, self._settings.log_days)

@@ -18,8 +18,8 @@ class Capabilities:
     confirms               the look-up tells `delivered` apart from `accepted`
     text_limit             characters (code points) of one text
     max_image_bytes        bytes of one image before encoding
-    max_in_flight          reserved: requests at once to the whole provider. Read and kept, not honoured by this
-                           version; rooms of one device are served one at a time
+    max_in_flight          reserved: requests at once to the whole provider. This version does not honour it;
+                           rooms of one device are served one at a time
     one_image_per_request  every image is its own request, hence its own part and key
     """
 

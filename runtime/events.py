@@ -76,6 +76,7 @@ class Event(StrEnum):
     # Upkeep.
     PARTITIONS_MADE = "upkeep.partitions_made"
     PARTITIONS_DROPPED = "upkeep.partitions_dropped"
+    ROWS_PRUNED = "upkeep.rows_pruned"
 
 
 class Sentence(NamedTuple):
@@ -151,6 +152,7 @@ SENTENCES: Mapping[Event, Sentence] = {
     Event.TASK_SURPRISED: _error("Task {task} met something nobody expected: {error}"),
     Event.PARTITIONS_MADE: _info("Partitions were made ahead: {names}"),
     Event.PARTITIONS_DROPPED: _info("Partitions past retention were dropped: {names}"),
+    Event.ROWS_PRUNED: _info("{count} quota counts, incidents and orphans past retention were deleted"),
 }
 
 Subscriber = Callable[[Event, Mapping[str, Any]], None]

@@ -46,8 +46,8 @@ def check_bridge(
 ) -> list[Check]:
     """Check every rule in order; `tell` gets each result at once. Raises ValueError on an impossible URL.
 
-    `url` is the bridge's base URL, with or without `bridge+` in front; `room` is else `own_room()`. If the first rule fails, the others
-    are skipped: without capabilities there is nothing to hold the bridge to."""
+    `url` is the bridge's base URL, with or without `bridge+` in front; `room` is else `own_room()`. If the
+    first rule fails, the others are skipped: without capabilities there is nothing to hold the bridge to."""
     transport = Transport(url.removeprefix("bridge+"), deadline_s=deadline_s)
     caller = Caller(transport, room or own_room(), token)
     checks: list[Check] = []

@@ -312,6 +312,11 @@ def drop_old_partitions(db: Connection, ledger_days: int, log_days: int) -> list
     return list(row[0]) if row else []
 
 
+def prune(db: Connection, retention_days: int) -> int:
+    """Delete quota counts and incidents past retention, and orphans; answers how many rows, 20,000 a kind."""
+    return _count(db, "SELECT prune(%s)", (dt.timedelta(days=retention_days),))
+
+
 def _count(db: Connection, statement: str, arguments: tuple[object, ...]) -> int:
     row = db.execute(statement.encode(), arguments).fetchone()
     return int(row[0]) if row else 0

@@ -49,3 +49,19 @@ BEGIN
   END LOOP;
   RETURN dropped;
 END $$;
+
+-- Small rows past retention, in bites. An incident stays as long as its slot's row (weeks are dropped whole), because the audit reads it. The
+-- history of schedules is never pruned: promises are recomputed from it.
+CREATE OR REPLACE FUNCTION prune(retention interval, p_limit int DEFAULT 20000) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE t timestamptz := ledger_now(); n int; total int;
+BEGIN
+  WITH old AS (SELECT room_ref, day FROM room_quota WHERE day < korean_day(t - retention) LIMIT p_limit FOR UPDATE SKIP LOCKED)
+    DELETE FROM room_quota q USING old WHERE q.room_ref = old.room_ref AND q.day = old.day;
+  GET DIAGNOSTICS total = ROW_COUNT;
+  WITH old AS (SELECT id FROM incidents i WHERE at < t - retention - interval '7 days' AND coalesce(greatest(slot_at, range_to), at) < t - retention - interval '7 days'
+      AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.schedule_id = i.schedule_id AND s.slot_at = i.slot_at) ORDER BY at LIMIT p_limit FOR UPDATE SKIP LOCKED)
+    DELETE FROM incidents i USING old WHERE i.id = old.id;
+  GET DIAGNOSTICS n = ROW_COUNT; total := total + n;
+  DELETE FROM schedule_dirty d WHERE NOT EXISTS (SELECT 1 FROM kb_schedule k WHERE k.id = d.schedule_id);
+  GET DIAGNOSTICS n = ROW_COUNT; RETURN total + n;
+END $$;
