@@ -44,7 +44,11 @@ def test_a_slot_that_has_not_started_is_cancelled_with_a_note(world: World, sche
     assert jeongsi("slot", "cancel", slot, "--note", "행사 취소", "--as", "김지점").code == 0
     assert world.state(slot) == ("cancelled", "cancelled")
     row = world.slot(slot)
-    assert (row["cleared_by"], row["cleared_note"], row["cleared_at"]) == ("김지점", "행사 취소", row["ended_at"])
+    assert (row["cleared_by"], row["cleared_note"], row["cleared_at"]) == (
+        "김지점",
+        "행사 취소",
+        row["ended_at"],
+    )
     assert "김지점, " in jeongsi("slot", "show", slot).out
     assert "행사 취소" in jeongsi("slot", "show", slot).out
     again = jeongsi("slot", "cancel", slot)
