@@ -7,6 +7,7 @@ newest text is always right (docs/decisions/0001-ledger-commands.md).
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from alembic import command
@@ -81,8 +82,10 @@ def _install_functions(connection: Connection) -> list[str]:
     done = []
     if held != wanted:
         raw = connection.connection.cursor()
-        for path in function_files():
-            raw.execute(path.read_text(encoding="utf-8"))
+        files = [path.read_text(encoding="utf-8") for path in function_files()]
+        _drop_functions(connection, "\n".join(files))
+        for statements in files:
+            raw.execute(statements)
         raw.execute("DELETE FROM slot_edge")
         raw.executemany("INSERT INTO slot_edge VALUES (%s, %s)", [(a.value, b.value) for a, b in EDGES])
         raw.execute("DELETE FROM sql_version")
@@ -92,6 +95,24 @@ def _install_functions(connection: Connection) -> list[str]:
     if made:
         done.append(f"partitions: {made} made")
     return done
+
+
+def _drop_functions(connection: Connection, statements: str) -> None:
+    """Drop every function that is about to be installed, whatever it takes and returns by now.
+
+    Postgres replaces no function whose answer changed, and keeps one whose arguments changed beside the
+    new one. Triggers' functions stay: their shape never changes, and the triggers hang on them.
+    """
+    names = re.findall(r"CREATE OR REPLACE FUNCTION (\w+)\(", statements)
+    held = connection.execute(
+        text(
+            "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
+            " AND proname = ANY(:names) AND prorettype <> 'trigger'::regtype"
+        ),
+        {"names": names},
+    ).scalars()
+    for function in held.all():
+        connection.execute(text(f"DROP FUNCTION {function}"))
 
 
 def _keep_korean_time(connection: Connection) -> list[str]:
