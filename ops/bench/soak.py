@@ -100,8 +100,8 @@ def _schedule(
     db.execute(
         "INSERT INTO kb_schedule (title, target_room_id, target_room_type, message_text, message_images,"
         " send_order, schedule_type, cron_expr, schedule_date, schedule_time, valid_from, valid_until)"
-        " VALUES (%s, %s, 'test', %s, %s, %s, %s, %s, %s, %s, coalesce(%s, now()),"
-        " coalesce(%s, '2999-01-01'))",
+        " VALUES (%s, %s, 'test', %s, %s, %s, %s, %s, %s, %s, coalesce(%s::timestamptz, now()),"
+        " coalesce(%s::timestamptz, '2999-01-01'))",
         (
             f"장부 {number}", f"soak-{room}", _TEXT, images, "text_first" if parts else "text_only",
             "cron" if cron else "once", cron, local and local.date(),
