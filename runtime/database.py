@@ -9,17 +9,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from psycopg import Connection, errors
 from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
-from sqlalchemy import Engine, create_engine
 
 from runtime.clock import clock
 from runtime.settings import get_settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 T = TypeVar("T")
 
@@ -94,6 +96,8 @@ def engine() -> Engine:
     if _engine is None or _engine[0] != os.getpid():
         with _guard:
             if _engine is None or _engine[0] != os.getpid():
+                from sqlalchemy import create_engine  # 11 MB that beats and send workers do not need
+
                 made = create_engine(
                     "postgresql+psycopg://", creator=connect, pool_pre_ping=True, pool_timeout=CHECKOUT_S
                 )

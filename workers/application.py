@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import celeryd_init, setup_logging
 from kombu import Exchange, Queue
 
 from runtime.events import configure_logging
@@ -36,7 +36,8 @@ ROUTES = {
     "jeongsi.upkeep.*": {"queue": "upkeep"},
 }
 
-#: Modules with tasks and with the worker's life, by name only.
+#: Modules with tasks and with the worker's life, by name only. Not Celery's `imports`: that would load
+#: HTTP, image and provider code into every beat and Flower, too.
 MODULES = ("tasks.slots", "tasks.upkeep", "tasks.lifecycle")
 
 
@@ -47,7 +48,6 @@ def configuration() -> dict[str, Any]:
         "broker_url": settings.needed_redis_url(),
         "result_backend": settings.needed_redis_url(),
         "result_expires": 3600,
-        "imports": MODULES,
         # Exchange '' is a plain list push: bindings lost in a FLUSHALL do not matter, foreign clients
         # need none.
         "task_queues": [Queue(name, Exchange(""), routing_key=name) for name in QUEUES],
@@ -96,6 +96,13 @@ def make_app() -> Celery:
     made = Celery("jeongsi")
     made.add_defaults(configuration)
     return made
+
+
+@celeryd_init.connect
+def _load_tasks(instance: Any, **_: Any) -> None:
+    """Workers alone run tasks. Sent before the worker's own start, which `tasks.lifecycle` hears."""
+    for module in MODULES:
+        instance.app.loader.import_task_module(module)
 
 
 @setup_logging.connect
