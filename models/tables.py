@@ -184,6 +184,8 @@ class Schedule(Base):
         Index("idx_created_by", "created_by_type", "created_by_id"),
         Index("idx_target_room", "target_room_id", "target_room_type"),
     )
+    # Deleting one is kept as a soft delete by a trigger, so that no row goes.
+    __mapper_args__ = {"confirm_deleted_rows": False}  # noqa: RUF012 - as below
 
 
 class ScheduleVersion(Base):

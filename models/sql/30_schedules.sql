@@ -57,6 +57,8 @@ BEGIN
     NEW.version := 1;
   END IF;
   IF NEW.deleted_at IS NOT NULL AND NEW.status = 'active' THEN NEW.status := 'inactive'; END IF;
+  -- An edit of what could not be read is looked at anew: mended, the schedule goes on by itself.
+  IF TG_OP = 'UPDATE' AND OLD.status = 'error' AND NEW.status = 'error' AND NEW.deleted_at IS NULL THEN NEW.status := 'active'; END IF;
   IF NEW.status = 'active' THEN
     problem := schedule_problem(NEW);
     NEW.error_reason := problem;

@@ -1,4 +1,4 @@
-"""Bringing a database to what this version expects: from nothing, again, by several at once, from an older."""
+"""Bringing a database to what this version expects: from nothing, again, by several at once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _UPGRADE = "import sys; from models import migrate; print(*migrate.upgrade(sys.a
 #: An argument for every type that a function of ours takes: nothing to do, or a value that does no harm.
 _ARGUMENTS = {
     "bigint": "0", "integer": "1", "smallint": "1", "boolean": "true", "double precision": "0",
-    "text": "'slots'", "uuid": "gen_random_uuid()", "interval": "'1 day'", "timestamp with time zone": "now()",
+    "text": "'slots'", "uuid": "gen_random_uuid()", "interval": "'1 day'",
+    "timestamp with time zone": "now()",
     "date": "'2020-01-06'", "regclass": "'slots'", "jsonb": "'[]'",
 }  # fmt: skip
 
@@ -112,7 +113,8 @@ def test_a_new_migration_alone_makes_a_database_old(monkeypatch: pytest.MonkeyPa
 
 def test_a_function_whose_text_changed_is_installed_again(pg: psycopg.Connection, db_url: str) -> None:
     pg.execute(
-        "CREATE OR REPLACE FUNCTION korean_day(at timestamptz) RETURNS date LANGUAGE sql AS 'SELECT NULL::date'"
+        "CREATE OR REPLACE FUNCTION korean_day(at timestamptz) RETURNS date"
+        " LANGUAGE sql AS 'SELECT NULL::date'"
     )
     pg.execute("DELETE FROM slot_edge WHERE old = 'leased'")
     pg.execute("UPDATE sql_version SET hash = 'of an older version'")
