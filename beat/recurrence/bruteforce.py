@@ -44,16 +44,17 @@ def scan(rules: Rules, zone: ZoneInfo, start: datetime, end: datetime) -> Iterat
         utc += _MINUTE
 
 
-def _seconds(rules: Rules, wall: datetime) -> set[int]:
+def _seconds(rules: Rules, wall: datetime) -> set[float]:
     """The seconds within the wall minute `wall` at which a rule fires."""
     return {second for rule in rules if (second := _second(rule, wall)) is not None}
 
 
-def _second(rule: Rule, wall: datetime) -> int | None:
+def _second(rule: Rule, wall: datetime) -> float | None:
     minute = wall.hour * 60 + wall.minute
     match rule:
         case Once():
-            return _if(rule.seconds // 60 == minute and rule.day == wall.date(), rule.seconds % 60)
+            second = rule.seconds % 60 + rule.ms / 1000
+            return _if(rule.seconds // 60 == minute and rule.day == wall.date(), second)
         case Daily():
             return _if(rule.seconds // 60 == minute, rule.seconds % 60)
         case Weekly():
@@ -68,7 +69,7 @@ def _second(rule: Rule, wall: datetime) -> int | None:
             return None
 
 
-def _if(condition: bool, second: int) -> int | None:
+def _if(condition: bool, second: float) -> float | None:
     return second if condition else None
 
 

@@ -109,12 +109,12 @@ def max_per_day(rules: Rules, tz: str) -> int:
 
 def wall_times_on(rules: Rules, day: date) -> int:
     """How many different wall times one day has; cheap, and never less than its instants."""
-    return _distinct(tuple(rule.seconds_on(day) for rule in _walls(rules)))
+    return _distinct(tuple((rule.ms, rule.seconds_on(day)) for rule in _walls(rules)))
 
 
 @lru_cache(maxsize=4096)
-def _distinct(times: tuple[tuple[int, ...], ...]) -> int:
-    return len({second for seconds in times for second in seconds})
+def _distinct(times: tuple[tuple[int, tuple[int, ...]], ...]) -> int:
+    return len({(second, ms) for ms, seconds in times for second in seconds})
 
 
 def _bounds(start: datetime, window: Window, *, inclusive: bool) -> tuple[int, int]:
@@ -175,8 +175,8 @@ def _next_day(rules: Rules, day: date) -> date | None:
 def _on_day(rules: Rules, tz: str, day: date) -> tuple[int, ...]:
     """The instants of one local day in order: every hop over a zone's rules is paid for here, once."""
     zone = zone_of(tz)
-    seconds = {second for rule in _walls(rules) for second in rule.seconds_on(day)}
-    return tuple(sorted({instant_ms(day, second, zone) for second in seconds}))
+    walls = {second * 1000 + rule.ms for rule in _walls(rules) for second in rule.seconds_on(day)}
+    return tuple(sorted({instant_ms(day, wall, zone) for wall in walls}))
 
 
 @lru_cache(maxsize=16_384)

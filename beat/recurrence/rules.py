@@ -18,16 +18,18 @@ KINDS: Final = ("once", "daily", "weekly", "regular", "peak", "cron", "at")
 LAST_DAY: Final = date(9990, 12, 31)  # a few years of room before datetime overflows
 FIRST_DAY: Final = date(1970, 1, 1)
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
+_FRACTION = re.compile(r"(\d\d:\d\d:\d\d)\.(\d{1,3})")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """One date and time on the wall clock."""
+    """One date and time on the wall clock, to the millisecond: an immediate message is due now."""
 
     kind: ClassVar[str] = "once"
     day: date
     seconds: int
+    ms: int = 0
 
     def seconds_on(self, day: date, /) -> tuple[int, ...]:
         return (self.seconds,) if day == self.day else ()
@@ -41,6 +43,7 @@ class Daily:
     """Every day at one time."""
 
     kind: ClassVar[str] = "daily"
+    ms: ClassVar[int] = 0
     seconds: int
 
     def seconds_on(self, _day: date, /) -> tuple[int, ...]:
@@ -55,6 +58,7 @@ class Weekly:
     """On listed weekdays (0 = Monday) at one time."""
 
     kind: ClassVar[str] = "weekly"
+    ms: ClassVar[int] = 0
     seconds: int
     weekdays: tuple[int, ...]
 
@@ -70,6 +74,7 @@ class Regular:
     """Every hour at :00 and :30 (acceptance A01)."""
 
     kind: ClassVar[str] = "regular"
+    ms: ClassVar[int] = 0
 
     def seconds_on(self, _day: date, /) -> tuple[int, ...]:
         return tuple(range(0, 86_400, 1_800))
@@ -83,6 +88,7 @@ class Peak:
     """Every 15 minutes in [h:00, h+1:00) of each listed hour (acceptance A02, ruling 1)."""
 
     kind: ClassVar[str] = "peak"
+    ms: ClassVar[int] = 0
     hours: tuple[int, ...]
 
     def seconds_on(self, _day: date, /) -> tuple[int, ...]:
@@ -97,6 +103,7 @@ class Cron:
     """A five-field cron expression on the wall clock."""
 
     kind: ClassVar[str] = "cron"
+    ms: ClassVar[int] = 0
     expr: str
 
     def seconds_on(self, day: date, /) -> tuple[int, ...]:
@@ -162,7 +169,7 @@ def _parse(found: dict[str, Any]) -> Rule:
 def _build(kind: str, found: dict[str, Any]) -> Rule:
     match kind:
         case "once":
-            return Once(parse_date(found.pop("date", None)), parse_time(found.pop("time", None)))
+            return Once(parse_date(found.pop("date", None)), *parse_time_ms(found.pop("time", None)))
         case "daily":
             return Daily(parse_time(found.pop("time", None)))
         case "weekly":
@@ -199,6 +206,16 @@ def parse_time(text: object) -> int:
     return hours * 3_600 + minutes * 60 + seconds
 
 
+def parse_time_ms(text: object) -> tuple[int, int]:
+    """Seconds after midnight and milliseconds, `09:00`, `09:00:00` or `09:00:00.123`; RuleError on `time`."""
+    found = _FRACTION.fullmatch(text) if isinstance(text, str) and text.isascii() else None
+    if found is None:
+        if isinstance(text, str) and "." in text:
+            raise RuleError("time", f"{text!r} is not a time of day", "write it as 09:00, up to 23:59:59.999")
+        return parse_time(text), 0
+    return parse_time(found[1]), int(found[2].ljust(3, "0"))
+
+
 def parse_weekdays(names: object) -> tuple[int, ...]:
     """Weekday numbers, Monday = 0, in week order; RuleError on field `weekdays`."""
     hint = "give each day once, of " + ", ".join(WEEKDAYS)
@@ -232,7 +249,7 @@ def parse_ms(ms: object) -> int:
     return ms
 
 
-def clock_text(seconds: int) -> str:
-    """`09:00`, or `09:00:30` where the seconds are not zero."""
-    shown = time(seconds // 3_600, seconds // 60 % 60, seconds % 60)
-    return shown.isoformat("seconds" if seconds % 60 else "minutes")
+def clock_text(seconds: int, ms: int = 0) -> str:
+    """`09:00`, `09:00:30` where the seconds are not zero, `09:00:00.123` where the milliseconds are not."""
+    shown = time(seconds // 3_600, seconds // 60 % 60, seconds % 60, ms * 1000)
+    return shown.isoformat("milliseconds" if ms else "seconds" if seconds % 60 else "minutes")

@@ -36,7 +36,7 @@ def describe(rules: Rules, tz: str, lang: Lang = "en") -> str:
 def _english(rule: Rule, tz: str) -> str:
     match rule:
         case Once():
-            return f"once on {rule.day} at {clock_text(rule.seconds)}"
+            return f"once on {rule.day} at {clock_text(rule.seconds, rule.ms)}"
         case Daily():
             return f"every day at {clock_text(rule.seconds)}"
         case Weekly():
@@ -56,7 +56,7 @@ def _english(rule: Rule, tz: str) -> str:
 def _korean(rule: Rule, tz: str) -> str:
     match rule:
         case Once():
-            return f"{rule.day} {clock_text(rule.seconds)}에 한 번"
+            return f"{rule.day} {clock_text(rule.seconds, rule.ms)}에 한 번"
         case Daily():
             return f"매일 {clock_text(rule.seconds)}"
         case Weekly():

@@ -47,17 +47,17 @@ def _hint(name: str) -> str:
     return f"did you mean {named}?" if near else f"write an IANA name such as {named}"
 
 
-def instant_ms(day: date, seconds: int, zone: ZoneInfo) -> int:
-    """The instant (Unix ms) at which `zone` first shows `seconds` after midnight of `day`.
+def instant_ms(day: date, ms: int, zone: ZoneInfo) -> int:
+    """The instant (Unix ms) at which `zone` first shows `ms` milliseconds after midnight of `day`.
 
     A wall time that a clock change skips gives the first valid instant after the gap; one that occurs
     twice gives its first occurrence. So the result never falls as the wall time grows.
     """
-    wall = datetime(day.year, day.month, day.day) + timedelta(seconds=seconds)  # noqa: DTZ001
+    wall = datetime(day.year, day.month, day.day) + timedelta(milliseconds=ms)  # noqa: DTZ001
     offset = wall.replace(tzinfo=zone, fold=0).utcoffset() or timedelta()
     utc = wall - offset
     if _wall_at(utc, zone) != wall:
-        utc = _end_of_gap(wall, utc, zone)
+        utc = _end_of_gap(wall.replace(microsecond=0), utc.replace(microsecond=0), zone)
     return (utc - _NAIVE_EPOCH) // _MS
 
 

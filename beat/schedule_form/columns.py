@@ -67,7 +67,10 @@ def rules_from_columns(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
         case "union":
             return [dict(found) for found in columns["rules"] or ()]
         case "once":
-            rule |= {"date": str(columns["schedule_date"]), "time": str(columns["schedule_time"])}
+            # Postgres writes no zeros behind a fraction, Python six digits.
+            wall = str(columns["schedule_time"])
+            wall = wall.rstrip("0") if "." in wall else wall
+            rule |= {"date": str(columns["schedule_date"]), "time": wall}
         case "daily":
             rule |= {"time": str(columns["schedule_time"])}
         case "weekly":

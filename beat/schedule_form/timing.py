@@ -100,7 +100,9 @@ def _object(form: ScheduleForm, kind: str) -> dict[str, Any]:
     found: dict[str, Any] = {"kind": kind}
     for field in _TAKES.get(kind, ()):
         value = getattr(form, field)
-        if isinstance(value, date | time):
+        if isinstance(value, time) and value.microsecond and value.microsecond % 1000 == 0:
+            value = value.isoformat("milliseconds")
+        elif isinstance(value, date | time):
             value = value.isoformat()
         elif field in ("weekdays", "peak_hours"):
             value = list(value)

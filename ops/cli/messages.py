@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ops.cli.forms import Pictures
 
 app = group("Single messages.")
-_SOON_MS = 200  # to the next whole second at least: time to save it
 
 
 @app.command(
@@ -72,7 +71,7 @@ def send(
 
     pictures = read_images(image or ())
     now = now_of_ledger()
-    moment = _whole_second(instant(at, "at")) if at is not None else _soon(now)
+    moment = _whole_ms(instant(at, "at")) if at is not None else _now(now)
     shown = local(moment)
     form = ScheduleForm(
         title=short(title or text or "이미지", 60), room=room, types=("once",),
@@ -113,16 +112,15 @@ def _save(found: Checked, pictures: Pictures, who: str) -> str:
     return str(SlotId(schedule.id, found.first))
 
 
-def _soon(now: datetime) -> datetime:
-    """The next whole second that can still be met."""
+def _now(now: datetime) -> datetime:
+    """The ledger's now, rounded up to the millisecond: it is promised though past, within its grace."""
     from datetime import timedelta
 
-    return (now + timedelta(milliseconds=_SOON_MS + 999)).replace(microsecond=0)
+    return now + timedelta(microseconds=-now.microsecond % 1000)
 
 
-def _whole_second(at: datetime) -> datetime:
-    if at.microsecond:
-        raise BadInput(
-            "--at: messages leave on whole seconds.", f"Write {at.replace(microsecond=0).isoformat()}."
-        )
+def _whole_ms(at: datetime) -> datetime:
+    if at.microsecond % 1000:
+        whole = at.replace(microsecond=at.microsecond // 1000 * 1000).isoformat(timespec="milliseconds")
+        raise BadInput("--at: messages leave on whole milliseconds.", f"Write {whole}.")
     return at

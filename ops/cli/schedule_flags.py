@@ -46,7 +46,12 @@ class Flags:
         _flag("--type", "once, daily, weekly, regular (:00 and :30), peak or cron; repeat to unite.", _WHEN),
     ]
     date: Annotated[str | None, _flag("--date", "once: the day, 2026-12-31.", _WHEN)]
-    time: Annotated[str | None, _flag("--time", "once, daily, weekly: the time of day, 09:00.", _WHEN)]
+    time: Annotated[
+        str | None,
+        _flag(
+            "--time", "once, daily, weekly: the time of day, 09:00 (once: to the ms, 09:00:00.125).", _WHEN
+        ),
+    ]
     weekdays: Annotated[str | None, _flag("--weekdays", "weekly: monday,friday.", _WHEN)]
     peak_hours: Annotated[
         str | None, _flag("--peak-hours", "peak: every 15 minutes in these hours, 8,9,10 or 8-19.", _WHEN)

@@ -8,7 +8,9 @@ from datetime import timedelta
 
 import pytest
 
+from beat.planning import plan
 from runtime.ids import SlotId
+from runtime.settings import get_settings
 from tests.support.cli import Answer, jeongsi, jeongsi_script
 from tests.support.ledger_world import World
 from tests.support.waiting import eventually
@@ -25,11 +27,11 @@ def send(*flags: object) -> SlotId:
     return SlotId.parse(answer.out)
 
 
-def test_a_message_leaves_at_the_next_whole_second(world: World) -> None:
+def test_a_message_leaves_at_once(world: World) -> None:
+    world.time.advance(0.1234)
     slot = send("--text", "점검을 시작합니다", "--as", "김본사")
-    wait = slot.slot_at - world.time.now
-    assert timedelta(milliseconds=200) <= wait <= timedelta(seconds=1.2)
-    assert slot.slot_at.microsecond == 0
+    assert slot.slot_at - world.time.now == timedelta(microseconds=600)  # the next whole millisecond
+    assert plan(world.db, get_settings(), world.time.now).planned == [slot]
     row = world.row("SELECT title, origin, schedule_type FROM kb_schedule WHERE id = %s", slot.schedule_id)
     assert tuple(row.values()) == ("점검을 시작합니다", "message", "once")
     assert (
@@ -39,13 +41,18 @@ def test_a_message_leaves_at_the_next_whole_second(world: World) -> None:
 
 
 def test_a_message_may_be_given_a_time_in_any_offset(world: World) -> None:
-    at = (world.time.now + timedelta(hours=3)).replace(microsecond=0)
+    at = (world.time.now + timedelta(hours=3)).replace(microsecond=125_000)
     slot = send("--text", "예약", "--at", at.astimezone().isoformat())
     assert slot.slot_at == at
     answer = jeongsi(
         "message", "send", "--room", "강남", "--text", "예약 2", "--at", at.isoformat(), "--json"
     )
     assert answer.json["room"] == "강남"
+    too_fine = at.replace(microsecond=1).isoformat()
+    assert (
+        "whole milliseconds"
+        in jeongsi("message", "send", "--room", "강남", "--text", "예약", "--at", too_fine).err
+    )
     assert SlotId.parse(answer.json["slot"]).slot_at == at
 
 

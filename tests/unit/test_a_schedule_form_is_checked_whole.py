@@ -77,6 +77,18 @@ def test_a_plain_daily_notice_is_accepted_with_its_columns() -> None:
 
 TIMINGS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (
+        {"types": ["once"], "date": "2026-11-22", "time": "09:00:30.125"},
+        {
+            "schedule_type": "once",
+            "schedule_date": date(2026, 11, 22),
+            "schedule_time": time(9, 0, 30, 125_000),
+        },
+    ),
+    (
+        {"types": ["once"], "date": date(2026, 11, 22), "time": time(9, 0, 0, 7_000)},
+        {"schedule_type": "once", "schedule_date": date(2026, 11, 22), "schedule_time": time(9, 0, 0, 7_000)},
+    ),
+    (
         {"types": ["once"], "date": "2026-11-22", "time": "09:00:30"},
         {"schedule_type": "once", "schedule_date": date(2026, 11, 22), "schedule_time": time(9, 0, 30)},
     ),

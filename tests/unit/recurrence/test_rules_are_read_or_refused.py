@@ -29,6 +29,9 @@ from beat.recurrence.zones import to_datetime
         ({"kind": "once", "date": "0001-01-01", "time": "09:00"}, "date"),
         ({"kind": "once", "date": "2026-11-21"}, "time"),
         ({"kind": "daily", "time": "24:00"}, "time"),
+        ({"kind": "daily", "time": "09:00:00.5"}, "time"),
+        ({"kind": "once", "date": "2026-11-21", "time": "09:00:00.1234"}, "time"),
+        ({"kind": "once", "date": "2026-11-21", "time": "09:00.5"}, "time"),
         ({"kind": "daily", "time": "9:00"}, "time"),
         ({"kind": "daily", "time": "٠٩:٠٠"}, "time"),
         ({"kind": "daily", "time": 900}, "time"),
@@ -146,3 +149,11 @@ def test_rules_are_described_in_both_languages(
 def test_a_cron_expression_is_explained() -> None:
     rules = parse_rules([{"kind": "cron", "expr": "0 9 * * mon"}])
     assert describe(rules, "Asia/Seoul") == "at 09:00 on Monday (cron 0 9 * * mon) (Asia/Seoul)"
+
+
+@pytest.mark.parametrize(("text", "ms"), [("09:00:00.5", 500), ("09:00:00.125", 125), ("09:00:00.07", 70)])
+def test_a_one_off_is_due_to_the_millisecond(text: str, ms: int) -> None:
+    rules = parse_rules([{"kind": "once", "date": "2026-11-21", "time": text}])
+    due = next_after(rules, "Asia/Seoul", to_datetime(0))
+    assert due == to_datetime(1_795_219_200_000 + ms)
+    assert f"09:00:00.{ms:03}" in describe(rules, "Asia/Seoul")

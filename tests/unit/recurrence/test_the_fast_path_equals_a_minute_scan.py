@@ -69,12 +69,18 @@ crons = st.builds(
 )
 
 
+#: A one-off may be due within a second; what repeats may not.
+exact_times = st.one_of(
+    times, st.builds("{}.{:03}".format, times.filter(lambda text: len(text) == 8), st.integers(0, 999))
+)
+
+
 def rules_near(day: date) -> st.SearchStrategy[list[dict[str, Any]]]:
     days = st.integers(-1, 3).map(lambda more: (day + timedelta(days=more)).isoformat())
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
     ms = st.integers(0, 259_200_000).map(lambda more: round(midnight.timestamp() * 1000) + more)
     rule = st.one_of(
-        st.fixed_dictionaries({"kind": st.just("once"), "date": days, "time": times}),
+        st.fixed_dictionaries({"kind": st.just("once"), "date": days, "time": exact_times}),
         st.fixed_dictionaries({"kind": st.just("daily"), "time": times}),
         st.fixed_dictionaries({"kind": st.just("weekly"), "time": times, "weekdays": weekdays}),
         st.just({"kind": "regular"}),
