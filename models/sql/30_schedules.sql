@@ -24,6 +24,7 @@ BEGIN
   IF s.send_order IN ('text_only', 'text_first', 'images_first') AND coalesce(btrim(s.message_text), '') = '' THEN
     RETURN format('message_text: send_order %s needs a text', s.send_order); END IF;
   IF s.send_order = 'images_only' AND images = 0 THEN RETURN 'message_images: send_order images_only needs at least one image'; END IF;
+  IF jsonb_typeof(s.message_images) NOT IN ('array', 'object', 'null') THEN RETURN 'message_images: neither a list of images nor empty'; END IF;
   IF images > 10 THEN RETURN format('message_images: at most 10 images, not %s', images); END IF;
   SELECT * INTO room FROM rooms r WHERE r.room_id = s.target_room_id;
   IF FOUND AND room.type <> s.target_room_type THEN
@@ -47,6 +48,8 @@ CREATE OR REPLACE FUNCTION kb_schedule_before() RETURNS trigger LANGUAGE plpgsql
 DECLARE problem text;
 BEGIN
   IF TG_OP = 'UPDATE' THEN
+    IF NEW.id <> OLD.id THEN
+      RAISE EXCEPTION 'kb_schedule % : a schedule keeps its id, its slots are known by it', OLD.id USING ERRCODE = 'check_violation'; END IF;
     NEW.version := OLD.version;
     IF NOT schedule_edited(OLD, NEW) THEN
       IF (OLD.title, OLD.description) IS DISTINCT FROM (NEW.title, NEW.description) THEN NEW.updated_at := ledger_now(); END IF;
@@ -55,6 +58,8 @@ BEGIN
     NEW.version := OLD.version + 1; NEW.updated_at := ledger_now();
   ELSE
     NEW.version := 1;
+    -- valid_from left out: a one-off for this second, or just past, lies before now() and is promised all the same.
+    IF NEW.schedule_type = 'once' AND NEW.valid_from = now() THEN NEW.valid_from := now() - make_interval(secs => NEW.grace_seconds); END IF;
   END IF;
   IF NEW.deleted_at IS NOT NULL AND NEW.status = 'active' THEN NEW.status := 'inactive'; END IF;
   -- An edit of what could not be read is looked at anew: mended, the schedule goes on by itself.

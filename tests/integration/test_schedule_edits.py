@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -303,6 +304,11 @@ UNREADABLE: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {"message_images": []},
         "message_images: at most 10 images, not 11",
     ),
+    (
+        {"message_images": "글"},
+        {"message_images": None},
+        "message_images: neither a list of images nor empty",
+    ),
     ({"target_room_type": "live"}, {"target_room_type": "test"}, "target_room_type: room 방1 is a test room"),
 ]
 
@@ -326,7 +332,9 @@ def test_what_no_rule_can_read_is_an_error_until_it_is_mended(
 def _as_written(writer: Writer, columns: dict[str, Any]) -> dict[str, Any]:
     """JSON as raw SQL writes it."""
     return {
-        name: str(value) if isinstance(value, list) and writer.way == "sql" else value
+        name: json.dumps(value)
+        if name == "message_images" and value is not None and writer.way == "sql"
+        else value
         for name, value in columns.items()
     }
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import psycopg
 import pytest
 
+from beat.planning import plan
+from runtime.ids import SlotId
+from runtime.settings import get_settings
 from tests.support.edits import WAYS, Writer
+from tests.support.ledger_time import SEOUL
 from tests.support.ledger_world import World
 
 
@@ -132,3 +137,24 @@ def test_korean_and_emoji_come_back_as_they_were_written(
         "a": text,
         "b": text,
     }
+
+
+def test_a_schedule_keeps_its_id(world: World) -> None:
+    schedule = world.schedule("방1")
+    with pytest.raises(psycopg.errors.CheckViolation, match="keeps its id"):
+        world.edit(schedule, id=schedule + 1)
+
+
+@pytest.mark.parametrize("seconds_ago", [0, 299])
+def test_a_one_off_of_this_moment_is_promised_though_valid_from_was_left_out(
+    world: World, ledger_env: dict[str, str], seconds_ago: int
+) -> None:
+    """The column's default is the writer's now(), a moment after the instant that it asks for."""
+    now = world.time.set(world.value("SELECT date_trunc('second', clock_timestamp())"))
+    wall = (now - dt.timedelta(seconds=seconds_ago)).astimezone(SEOUL)
+    schedule = world.value(
+        "INSERT INTO kb_schedule (title, target_room_id, target_room_type, message_text, send_order,"
+        " schedule_type, schedule_date, schedule_time) VALUES ('지금', '방1', 'test', '글', 'text_only',"
+        " 'once', %s, %s) RETURNING id", wall.date(), wall.time(),
+    )  # fmt: skip
+    assert plan(world.db, get_settings(), world.time.now).planned == [SlotId(schedule, wall)]
