@@ -200,3 +200,9 @@ def test_every_state_can_be_reached_and_only_unresolved_can_be_left_once_ended()
         todo += further
     assert reached == set(SlotState)
     assert {old for old, _ in EDGES if old not in LIVE} == {SlotState.UNRESOLVED}
+
+
+def test_the_guard_never_compares_each_row_with_each_other(world: World) -> None:
+    """The commands that fire it switch hash and merge joins off; with all three off it is quadratic."""
+    settings = world.value("SELECT proconfig FROM pg_proc WHERE proname = 'slots_guard_update'")
+    assert set(settings) == {"enable_nestloop=off", "enable_hashjoin=on", "enable_mergejoin=on"}
