@@ -1,8 +1,8 @@
 """A long run of the whole system with provider faults: what was promised, and what became of it.
 
-    python -m ops.bench.soak --minutes 10 --slots 2000 --rooms 200 --fault-rate 0.02
+    python -m ops.bench.soak --minutes 10 --slots 2000 --rooms 300 --fault-rate 0.02
 
-Half of the slots come as bursts (one schedule per room, due at every full minute), half one by one,
+Half of the slots come as bursts (one schedule per room, due every other full minute), half one by one,
 each in a room of its own pace; the three provider kinds in turn, every tenth message with three parts.
 A home of its own is used and removed. Prints a table, then one JSON object.
 """
@@ -50,15 +50,15 @@ class Load:
 def lay(db: psycopg.Connection[Any], load: Load) -> tuple[dt.datetime, dt.datetime]:
     """Make rooms and schedules; answers the first and the last instant at which something is promised."""
     soon = ledger.now(db) + dt.timedelta(seconds=_START_S)
-    first = soon.replace(second=0, microsecond=0) + dt.timedelta(minutes=1)
+    first = soon.replace(second=0, microsecond=0) + dt.timedelta(minutes=2 - soon.minute % 2)
     last = first + dt.timedelta(minutes=load.minutes)
     image = _image(db)
-    bursts = load.slots // 2 // load.minutes
+    bursts = load.slots // load.minutes  # each of them half as often as there are minutes
     with db.transaction():
         for number in range(load.rooms):
             _room(db, number)
         for number in range(bursts):
-            _schedule(db, number, number % load.rooms, image, cron="* * * * *", window=(first, last))
+            _schedule(db, number, number % load.rooms, image, cron="*/2 * * * *", window=(first, last))
         for number, at in enumerate(_singles(load, bursts, first)):
             _schedule(db, number, bursts + number % (load.rooms - bursts), image, once=at)
     return first, last
@@ -66,7 +66,7 @@ def lay(db: psycopg.Connection[Any], load: Load) -> tuple[dt.datetime, dt.dateti
 
 def _singles(load: Load, bursts: int, first: dt.datetime) -> Iterator[dt.datetime]:
     """One-offs, spread evenly, so that one room's are as far apart as its gap asks."""
-    left = load.slots - bursts * load.minutes
+    left = load.slots - bursts * load.minutes // 2
     step = dt.timedelta(minutes=load.minutes) / max(left, 1)
     for number in range(left):
         at = first + number * step
@@ -219,7 +219,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m ops.bench.soak", description=__doc__)
     parser.add_argument("--minutes", type=int, default=10)
     parser.add_argument("--slots", type=int, default=2000)
-    parser.add_argument("--rooms", type=int, default=200)
+    parser.add_argument("--rooms", type=int, default=300)
     parser.add_argument("--fault-rate", type=float, default=0.02)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
