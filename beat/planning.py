@@ -57,6 +57,9 @@ class _Chunk:
     clocks: list[ClockRow] = field(default_factory=list)
     walked: list[tuple[int, datetime | None]] = field(default_factory=list)
     promises: list[Promise] = field(default_factory=list)
+    nexts: list[tuple[int, datetime]] = field(
+        default_factory=list
+    )  # of edited ones: what older slots yield to
     walks: list[tuple[ClockRow, Walk]] = field(default_factory=list)  # those with gaps
     unreadable: list[tuple[ClockRow, str]] = field(default_factory=list)
     never: list[tuple[ClockRow, str]] = field(default_factory=list)
@@ -157,6 +160,7 @@ class Planner:
             _walk(chunk, _histories(db, chunk.clocks), view)
             hit("beat.planning")
             ledger.lay_down(db, chunk.promises)
+            ledger.yield_to_next(db, chunk.nexts, view.validity_min_s)
             ledger.move_cursors(db, chunk.walked)
             for found, walk in chunk.walks:
                 for gap in walk.gaps:
@@ -203,10 +207,22 @@ def _walk(chunk: _Chunk, histories: dict[int, list[Version]], view: View) -> Non
             continue
         chunk.promises += walk.promises
         chunk.walked.append((found.schedule_id, walk.cursor))
+        following = _next_after_edit(found, walk)
+        if following is not None:
+            chunk.nexts.append((found.schedule_id, following))
         if walk.gaps:
             chunk.walks.append((found, walk))
         if walk.never is not None:
             chunk.never.append((found, walk.never))
+
+
+def _next_after_edit(found: ClockRow, walk: Walk) -> datetime | None:
+    """The first instant after an edit, if older slots yield to it: a validity in seconds overrides that."""
+    edited = found.replan_from
+    if edited is None or found.validity_s is not None:
+        return None
+    ahead = (promise.slot.slot_at for promise in walk.promises if promise.slot.slot_at > edited)
+    return min(ahead, default=walk.cursor)
 
 
 def _tell_missed(chunk: _Chunk) -> None:

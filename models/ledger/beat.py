@@ -180,6 +180,20 @@ def lay_down(db: Connection, promises: Sequence[Promise]) -> int:
     return int(row[0]) if row else 0
 
 
+def yield_to_next(db: Connection, nexts: Sequence[tuple[int, dt.datetime]], min_s: float) -> int:
+    """Shorten what stands, unstarted, before a schedule's next slot to ``min_s`` before it; answers how many.
+
+    Never below ``min_s`` after the slot's own time, nor below now. In the next slots' transaction.
+    """
+    if not nexts:
+        return 0
+    return _count(
+        db,
+        "SELECT yield_to_next(%s::bigint[], %s::timestamptz[], %s)",
+        ([n[0] for n in nexts], [n[1] for n in nexts], dt.timedelta(seconds=min_s)),
+    )
+
+
 def move_cursors(db: Connection, cursors: Sequence[tuple[int, dt.datetime | None]]) -> None:
     """Set ``planned_to`` (None: no further instant), forget ``replan_from``; in the slots' transaction."""
     db.execute(

@@ -21,6 +21,19 @@ BEGIN
   RETURN n;
 END $$;
 
+-- An edit brought the next slot of a schedule closer: what stands before it and has not started yields to it, so that an old text never arrives
+-- after a newer one. Never below p_min after its own time, nor below now: what was taken up in time stays so. Rows in key order, as everywhere.
+CREATE OR REPLACE FUNCTION yield_to_next(p_sid bigint[], p_next timestamptz[], p_min interval) RETURNS int LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
+DECLARE n int; t timestamptz := ledger_now();
+BEGIN
+  WITH c AS (SELECT s.schedule_id, s.slot_at, greatest(s.slot_at + p_min, i.next - p_min, t) AS finish
+      FROM unnest(p_sid, p_next) i(sid, next) JOIN slots s ON s.schedule_id = i.sid AND s.slot_at < i.next AND s.slot_at > t - interval '8 days'
+     WHERE s.ended_at IS NULL AND s.exposed = 0 AND s.phase = 'send' AND s.origin = 'plan' ORDER BY s.schedule_id, s.slot_at FOR UPDATE OF s)
+  UPDATE slots s SET finish_by = c.finish, start_by = least(s.start_by, c.finish), superseded = true FROM c
+   WHERE s.schedule_id = c.schedule_id AND s.slot_at = c.slot_at AND s.finish_by > c.finish;
+  GET DIAGNOSTICS n = ROW_COUNT; RETURN n;
+END $$;
+
 -- Close what may no longer start or go on. Runs before dispatch and republish, so that nothing dead is published.
 CREATE OR REPLACE FUNCTION expire_due(p_limit int, p_ahead interval DEFAULT '0') RETURNS int LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE n int; t timestamptz := ledger_now();

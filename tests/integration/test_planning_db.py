@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,6 +15,7 @@ from beat.planning import PlanReport, plan
 from models.ledger import beat as ledger
 from models.tables import Schedule
 from runtime import database
+from runtime.ids import SlotId
 from runtime.settings import get_settings
 from tests.support.ledger_time import LedgerTime
 from tests.support.ledger_world import World
@@ -251,3 +253,82 @@ def test_a_planner_that_stands_still_gives_its_clocks_back_after_two_seconds(
     eventually(lambda: planned(db, world).schedules == 1, 5.0)
     stuck.close()
     assert slots(world, schedule) == [("09:00", "planned")]
+
+
+# -- an old text never arrives after a newer one ---------------------------------------------------
+
+
+def limits(world: World, schedule: int) -> tuple[str, str, bool]:
+    """start_by, finish_by and superseded of a schedule's first slot."""
+    row = world.row(
+        "SELECT to_char(start_by, 'HH24:MI:SS'), to_char(finish_by, 'HH24:MI:SS') AS f, superseded"
+        " FROM slots WHERE schedule_id = %s ORDER BY slot_at LIMIT 1", schedule,
+    )  # fmt: skip
+    start_by, finish_by, superseded = row.values()
+    return start_by, finish_by, superseded
+
+
+def due_daily(db: ledger.Connection, world: World, **columns: Any) -> int:
+    """A daily slot of 09:00 that is due and has not started: it is 09:00:10."""
+    schedule = world.schedule(schedule_type="daily", schedule_time="09:00", **columns)
+    planned(db, world)
+    world.time.advance(610)
+    return schedule
+
+
+def test_a_due_slot_yields_to_the_next_one_that_an_edit_brought_closer(
+    db: ledger.Connection, world: World
+) -> None:
+    schedule = due_daily(db, world)
+    assert limits(world, schedule) == ("09:05:00", "09:30:00", False)
+    world.edit(schedule, schedule_type="cron", schedule_time=None, cron_expr="4 9 * * *")
+    planned(db, world)
+    assert slots(world, schedule) == [("09:00", "planned"), ("09:04", "planned")]
+    assert limits(world, schedule) == ("09:03:30", "09:03:30", True)
+    planned(db, world)
+    world.time.advance(201)
+    ledger.expire(db, 10)
+    assert world.value("SELECT reason FROM slots ORDER BY slot_at LIMIT 1") == "superseded"
+
+
+def test_a_slot_that_yields_keeps_thirty_seconds_and_never_ends_in_the_past(
+    db: ledger.Connection, world: World
+) -> None:
+    schedule = due_daily(db, world)
+    world.edit(schedule, schedule_type="cron", schedule_time=None, cron_expr="1 9 * * *")
+    planned(db, world)
+    assert limits(world, schedule) == ("09:00:30", "09:00:30", True)
+    other = world.schedule(schedule_type="daily", schedule_time="09:01")
+    planned(db, world)
+    world.time.advance(90)  # 09:01:40
+    world.edit(other, schedule_type="cron", schedule_time=None, cron_expr="2 9 * * *")
+    planned(db, world)
+    assert limits(world, other) == ("09:01:40", "09:01:40", True)
+
+
+def test_an_edit_that_brings_nothing_closer_leaves_a_due_slot_its_time(
+    db: ledger.Connection, world: World
+) -> None:
+    schedule = due_daily(db, world)
+    world.edit(schedule, message_text="새 글")
+    planned(db, world)
+    assert limits(world, schedule) == ("09:05:00", "09:30:00", False)
+
+
+def test_a_validity_in_seconds_or_a_part_on_its_way_does_not_yield(
+    db: ledger.Connection, world: World
+) -> None:
+    fixed = due_daily(db, world, validity_seconds=1200)
+    world.edit(fixed, schedule_type="cron", schedule_time=None, cron_expr="4 9 * * *")
+    planned(db, world)
+    assert limits(world, fixed) == ("09:05:00", "09:20:00", False)
+    world.room("방2")
+    begun = world.schedule("방2", schedule_type="daily", schedule_time="09:01")
+    planned(db, world)
+    world.time.advance(60)
+    slot = SlotId(begun, world.value("SELECT slot_at FROM slots WHERE schedule_id = %s", begun))
+    assert slot in world.dispatch()
+    world.go(world.take(slot))
+    world.edit(begun, schedule_type="cron", schedule_time=None, cron_expr="4 9 * * *")
+    planned(db, world)
+    assert limits(world, begun)[1:] == ("09:31:00", False)
