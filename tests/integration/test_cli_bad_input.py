@@ -109,7 +109,7 @@ def test_a_message_without_content_or_with_a_past_or_naive_time_is_refused() -> 
         ((*TEXT, "--at", "2020-01-01T00:00:00+09:00"), "is past"),
         ((*TEXT, "--at", "2027-01-01T00:00:00"), "no offset"),
         ((*TEXT, "--at", "tomorrow"), "is not a time"),
-        ((*TEXT, "--at", "2027-01-01T00:00:00.5+09:00"), "whole seconds"),
+        ((*TEXT, "--at", "2027-01-01T00:00:00.0005+09:00"), "whole milliseconds"),
     ):
         answer = jeongsi("message", "send", "--room", "강남", *flags)
         assert (answer.code, answer.out) == (2, "")
