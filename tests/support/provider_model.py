@@ -59,9 +59,7 @@ class Provider:
         """A definite answer that nothing was taken: every third time for good."""
         self.refused += 1
         flight.stage = "over"
-        flight.outcome = (
-            AttemptOutcome.REJECTED_RETRY if self.refused % 3 else AttemptOutcome.REJECTED_FINAL
-        )
+        flight.outcome = AttemptOutcome.REJECTED_RETRY if self.refused % 3 else AttemptOutcome.REJECTED_FINAL
 
     @staticmethod
     def known(flight: Flight) -> AttemptOutcome:
