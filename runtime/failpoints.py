@@ -162,4 +162,7 @@ def _noted_before(file: IO[str], name: str) -> bool:
 def _act(rule: Rule, n: int) -> None:
     if rule.action == "error":
         raise FailpointError(f"failpoint {rule.name}, hit {n}")
-    os.kill(os.getpid(), signal.SIGKILL if rule.action == "kill" else signal.SIGSTOP)
+    if rule.action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    # To this very thread: sent to the process, another may take it while this one runs on past the place.
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)

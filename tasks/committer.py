@@ -124,11 +124,25 @@ class Committer:
         with suppress(Exception):  # the first command will say what is wrong
             self._connected()
         self.warm.set()
+        try:
+            self._serve(lanes)
+        finally:
+            self._end(lanes)
+
+    def _end(self, lanes: Sequence[Lane[Any, Any]]) -> None:
+        """However it ended: nobody waits for an answer that will not come."""
+        with self._wake:
+            self._stopping = True
+            left = [future for lane in lanes for _, future in lane.waiting]
+        for future in left:
+            future.set_exception(CommitterStopped())
+        self._close()
+
+    def _serve(self, lanes: Sequence[Lane[Any, Any]]) -> None:
         while True:
             with self._wake:
                 while not any(lane.waiting for lane in lanes):
                     if self._stopping:
-                        self._close()
                         return
                     self._wake.wait()
             for lane in lanes:
