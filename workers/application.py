@@ -22,7 +22,7 @@ QUEUES = {
     "tracking": "tracking-number uploads",
     "notify": "notices to operators",
     "sync": "data synchronisation",
-    "upkeep": "partitions, clean-up",
+    "upkeep": "clean-up that may wait; what may not is done by the beat itself",
     "enqueue": "what other services ask for",
 }
 
@@ -38,7 +38,7 @@ ROUTES = {
 
 #: Modules with tasks and with the worker's life, by name only. Not Celery's `imports`: that would load
 #: HTTP, image and provider code into every beat and Flower, too.
-MODULES = ("tasks.slots", "tasks.upkeep", "tasks.lifecycle")
+MODULES = ("tasks.slots", "tasks.lifecycle")
 
 
 def configuration() -> dict[str, Any]:
