@@ -73,15 +73,14 @@ def _send_parts(rt: Engine, attempt: Attempt) -> Settle | None:
 
 
 def _pause_before(rt: Engine, attempt: Attempt, part: PartPlan) -> Settle | None:
-    """Keep the gap to the part before: a short one here, a long one as `waiting` (R11)."""
+    """Keep the gap to the part before: a short one here if a thread can be spared, else `waiting` (R11)."""
     if part.ord == 0:
         return None
     before = attempt.message.parts[part.ord - 1]
     left_s = part.gap_ms / 1000 - (before.since_done_s or 0.0)
-    if left_s > rt.settings.part_gap_wait_s:
-        return attempt.end(SlotState.WAITING, "part_gap", delay_s=left_s)
-    rt.clock.wait(left_s, rt.stopping)
-    return None
+    if left_s <= rt.settings.part_gap_wait_s and rt.pause(left_s):
+        return None
+    return attempt.end(SlotState.WAITING, "part_gap", delay_s=left_s)
 
 
 def _send_part(rt: Engine, attempt: Attempt, part: PartPlan) -> Step:

@@ -49,6 +49,7 @@ class Engine:
         self._running: set[SlotId] = set()
         self._taken = 0
         self._guard = threading.Condition()
+        self._idle_seats = threading.BoundedSemaphore(max(settings.worker_concurrency // 4, 1))
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._keeper.start()
 
@@ -105,6 +106,24 @@ class Engine:
         started = [self._writers.submit(work, lease) for lease in leases]
         futures.wait(started)
         return [one.result() for one in started]
+
+    def pause(self, seconds: float) -> bool:
+        """Wait on this thread, unless other slots need it: then False, at once.
+
+        At most a quarter of the threads may idle so; in a burst, messages with many parts would else
+        hold all of them between two parts while everybody else comes late.
+        """
+        if seconds <= 0:
+            return True
+        with self._guard:
+            crowded = len(self._running) > self.settings.worker_concurrency
+        if crowded or not self._idle_seats.acquire(blocking=False):
+            return False
+        try:
+            self.clock.wait(seconds, self.stopping)
+        finally:
+            self._idle_seats.release()
+        return True
 
     def free_threads(self) -> int:
         """Threads of this process that stand idle now."""

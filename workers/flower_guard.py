@@ -30,6 +30,8 @@ def guard_if_flower(arguments: list[str]) -> None:
     os.environ.setdefault("FLOWER_DB", str(settings.home / "flower"))
     os.environ.setdefault("FLOWER_STATE_SAVE_INTERVAL", "60000")  # ms; else a killed one forgets everything
     os.environ.setdefault("FLOWER_MAX_TASKS", "10000")
+    # The arguments say schedule, room and slot time; Flower's own choice leaves them out.
+    os.environ.setdefault("FLOWER_TASKS_COLUMNS", "name,args,state,received,runtime,worker,uuid")
 
 
 def password(settings: Settings) -> str:

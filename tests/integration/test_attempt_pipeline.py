@@ -99,6 +99,21 @@ def test_a_short_interval_between_parts_is_kept_without_giving_the_slot_up(sendi
     assert "part_gap" not in [row["reason"] for row in sending.rows("SELECT reason FROM slot_log")]
 
 
+def test_messages_with_many_parts_never_hold_all_threads_between_two_parts(sending: Sending) -> None:
+    images = f"[{sending.image()}]".replace("'", '"')
+    many = [
+        sending.promise(f"방 {n}", message_images=images, send_order="text_first", send_interval_seconds=1)
+        for n in range(10)
+    ]
+    threads = sending.rt.settings.worker_concurrency
+
+    assert sending.until_ended(*many) == ["delivered"] * 10
+
+    given_up = sending.rows("SELECT DISTINCT schedule_id FROM slot_log WHERE reason = 'part_gap'")
+    assert len(given_up) >= 10 - threads // 4
+    assert sending.receipts() == 20
+
+
 def test_a_long_interval_between_parts_is_kept_by_the_ledger(sending: Sending) -> None:
     images = f"[{sending.image()}]".replace("'", '"')
     slot = sending.promise("방", message_images=images, send_order="text_first", send_interval_seconds=3)
