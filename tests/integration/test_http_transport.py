@@ -27,6 +27,7 @@ from gateways.message import PartToSend, RoomAddress
 from gateways.outcomes import NotSent, Outcome, Unknown
 from runtime.clock import ManualClock, clock
 from tests.support.raw_server import Behaviour, RawServer, answering, reset, response
+from tests.support.waiting import eventually
 
 DEADLINE_S = 0.3
 ROOM = RoomAddress("bridge", "거래처-단톡방")
@@ -426,18 +427,26 @@ def test_a_connection_is_used_again_whether_it_sent_or_was_given_back() -> None:
 @pytest.mark.parametrize(
     "behave",
     [
-        once(response("200 OK", TAKEN)),
         answering(response("200 OK", TAKEN, "application/json", "Connection: close")),
         answering(response("200 OK", TAKEN, "application/json", "Keep-Alive: timeout=1")),
         answering(response("200 OK", TAKEN)[:-9]),
     ],
-    ids=["closed by the server", "announced as closed", "kept for a second", "cut"],
+    ids=["announced as closed", "kept for a second", "cut"],
 )
 def test_a_connection_that_may_be_dead_is_not_used_again(behave: Behaviour) -> None:
     with RawServer(behave) as server:
         transport = transport_to(server.port)
         for _ in range(2):
             assert isinstance(ask(transport), Reply)
+        assert server.connections == 2
+
+
+def test_a_connection_that_the_server_has_closed_is_not_used_again() -> None:
+    with RawServer(once(response("200 OK", TAKEN))) as server:
+        transport = transport_to(server.port)
+        for asked in (1, 2):
+            assert isinstance(ask(transport), Reply)
+            eventually(lambda asked=asked: server.closed == asked)  # type: ignore[misc]
         assert server.connections == 2
 
 

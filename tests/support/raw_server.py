@@ -16,13 +16,15 @@ Behaviour = Callable[[socket.socket, "RawServer"], None]
 class RawServer:
     """Runs `behave` in a thread for each connection and closes the socket afterwards.
 
-    `connections` counts them; `requests` holds what `read_request` read; `stopping` ends long waits."""
+    `connections` counts them, `closed` those that have ended here; `requests` holds what `read_request`
+    read; `stopping` ends long waits."""
 
     def __init__(self, behave: Behaviour, tls: ssl.SSLContext | None = None) -> None:
         self._behave, self._tls = behave, tls
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         self.connections = 0
+        self.closed = 0
         self.requests: list[bytes] = []
         self.stopping = threading.Event()
 
@@ -51,6 +53,7 @@ class RawServer:
                 sock = self._tls.wrap_socket(sock, server_side=True)
             with sock:
                 self._behave(sock, self)
+        self.closed += 1
 
     def read_request(self, sock: socket.socket) -> bytes:
         """One whole request, or b"" if the client left."""
