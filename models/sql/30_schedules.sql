@@ -130,3 +130,13 @@ END $$;
 CREATE OR REPLACE TRIGGER kb_schedule_before BEFORE INSERT OR UPDATE ON kb_schedule FOR EACH ROW EXECUTE FUNCTION kb_schedule_before();
 CREATE OR REPLACE TRIGGER kb_schedule_after AFTER INSERT OR UPDATE ON kb_schedule FOR EACH ROW EXECUTE FUNCTION kb_schedule_after();
 CREATE OR REPLACE TRIGGER kb_schedule_delete BEFORE DELETE ON kb_schedule FOR EACH ROW EXECUTE FUNCTION kb_schedule_delete();
+
+-- Who writes kb_schedule needs rights on it alone: what follows from the write is done with the owner's rights. The search path is
+-- fixed with pg_temp last, so that nobody can put a table of his own in the way.
+DO $$
+DECLARE f text;
+BEGIN
+  FOREACH f IN ARRAY ARRAY['kb_schedule_before()', 'kb_schedule_after()', 'kb_schedule_delete()'] LOOP
+    EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER SET search_path = %I, pg_temp', f, current_schema());
+  END LOOP;
+END $$;

@@ -217,6 +217,11 @@ BEGIN
       FROM (SELECT DISTINCT x.sid, x.sat FROM unnest(p_sid, p_sat, p_outcome, verdicts) x(sid, sat, outcome, verdict) WHERE x.outcome = 'accepted' AND x.verdict IN ('ok', 'superseded')) i
       WHERE s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi AND (s.state = 'unresolved' OR (s.state IN ('waiting', 'queued') AND s.phase = 'send'))
         AND NOT EXISTS (SELECT 1 FROM parts p WHERE p.schedule_id = s.schedule_id AND p.slot_at = s.slot_at AND p.state NOT IN ('accepted', 'delivered'));
+    INSERT INTO incidents (at, kind, schedule_id, slot_at, detail)   -- a person's word stands, but it was wrong
+      SELECT t, 'arrived_after_all', i.sid, i.sat, jsonb_build_object('attempt', i.aid, 'ord', i.ord, 'said', s.cleared_by)
+        FROM unnest(p_sid, p_sat, p_ord, p_attempt, p_outcome, verdicts) i(sid, sat, ord, aid, outcome, verdict)
+          JOIN slots s ON s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi
+       WHERE i.outcome = 'accepted' AND i.verdict IN ('ok', 'superseded') AND s.state = 'failed' AND s.reason = 'person_not_arrived';
   END IF;
   PERFORM gates_free(p_sid, p_sat, freed, t, lo, hi);
   RETURN QUERY SELECT i.sid, i.sat, i.ord, i.verdict FROM unnest(p_sid, p_sat, p_ord, verdicts) i(sid, sat, ord, verdict);

@@ -77,6 +77,21 @@ def test_a_person_says_what_became_of_an_unresolved_slot(
     assert people.resolve(world.db, passed.slot, arrived, "홍길동") == "not_unresolved"
 
 
+def test_a_message_that_arrived_against_a_persons_word_is_noted_and_the_word_stands(
+    world: World, schedule: int
+) -> None:
+    passed = world.unresolved(schedule)
+    people.resolve(world.db, passed.slot, False, "홍길동")
+    world.say(passed, AttemptOutcome.ACCEPTED)
+    assert world.slot(passed.slot)["state"] == "failed"
+    noted = world.db.execute(
+        "SELECT detail ->> 'said' FROM incidents"
+        " WHERE kind = 'arrived_after_all' AND (schedule_id, slot_at) = (%s, %s)",
+        passed.slot,
+    ).fetchall()
+    assert noted == [("홍길동",)]
+
+
 def test_only_what_is_unresolved_can_be_resolved(world: World, schedule: int) -> None:
     assert people.resolve(world.db, world.plan(schedule), True, "홍길동") == "not_unresolved"
     assert people.resolve(world.db, SlotId(10**9, world.time.now), True, "홍길동") == "gone"

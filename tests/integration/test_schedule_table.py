@@ -158,3 +158,30 @@ def test_a_one_off_of_this_moment_is_promised_though_valid_from_was_left_out(
         " 'once', %s, %s) RETURNING id", wall.date(), wall.time(),
     )  # fmt: skip
     assert plan(world.db, get_settings(), world.time.now).planned == [SlotId(schedule, wall)]
+
+
+def test_a_user_with_rights_on_the_schedule_table_alone_can_write_it(world: World) -> None:
+    """The customer's admin pages: what follows from their write is done with the owner's rights."""
+    db, role = world.db, f"admin_pages_{world.db.info.backend_pid}"
+    db.execute(f"CREATE ROLE {role}")
+    try:
+        db.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON kb_schedule TO {role}")
+        db.execute(f"GRANT USAGE ON SEQUENCE schedule_id_seq TO {role}")
+        with db.transaction():
+            db.execute(f"SET LOCAL ROLE {role}")
+            added = db.execute(
+                "INSERT INTO kb_schedule (title, target_room_id, target_room_type, message_text, send_order,"
+                " schedule_type) VALUES ('공지', '방1', 'test', '안녕', 'text_only', 'regular') RETURNING id"
+            ).fetchone()
+            assert added is not None
+            db.execute("UPDATE kb_schedule SET message_text = '반가워요' WHERE id = %s", added)
+            db.execute("DELETE FROM kb_schedule WHERE id = %s", added)
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), db.transaction():
+                db.execute("UPDATE slots SET state = 'delivered'")
+        versions = db.execute(
+            "SELECT op FROM kb_schedule_history WHERE schedule_id = %s ORDER BY version", added
+        )
+        assert [op for (op,) in versions.fetchall()] == ["insert", "update", "delete"]
+    finally:
+        db.execute(f"DROP OWNED BY {role}")
+        db.execute(f"DROP ROLE {role}")
