@@ -29,7 +29,7 @@ Answer = TypeVar("Answer")
 
 #: A person's open transaction may hold a slot's row for long. One by one, its neighbours then still make it
 #: to the write within the guard.
-LOCK_TIMEOUT_MS = 200
+LOCK_TIMEOUT_MS = 100
 #: The server said that it undid the transaction: these may be said again.
 UNDONE = (
     errors.DeadlockDetected,

@@ -16,7 +16,7 @@ from beat.scheduler import LedgerScheduler
 from models.ledger import worker
 from runtime.failpoints import NAMES
 from runtime.ids import SlotId
-from tests.support.beats import Queue, RealWorld
+from tests.support.beats import FAR_AWAY, Queue, RealWorld
 from tests.support.processes import Processes
 from tests.support.waiting import eventually
 from workers.application import make_app
@@ -54,19 +54,19 @@ def due_soon(world: RealWorld, queue: Queue) -> None:
 
 def one_late_one_due(world: RealWorld, queue: Queue) -> None:
     late = world.in_s(-1)
-    world.plan(world.schedule(schedule_type="daily", schedule_time="23:59"), in_s=-10, start_by=late)
+    world.plan(world.schedule(**FAR_AWAY), in_s=-10, start_by=late)
     world.at(0.0)
 
 
 def one_with_a_silent_worker(world: RealWorld, queue: Queue) -> None:
-    slot = world.plan(world.schedule(schedule_type="daily", schedule_time="23:59"), in_s=-1)
+    slot = world.plan(world.schedule(**FAR_AWAY), in_s=-1)
     world.db.execute("UPDATE slots SET state = 'queued', republish_at = clock_timestamp() + interval '1 min'")
     (lease,) = worker.lease(world.db, [slot], uuid4(), 0.05)
     assert lease.verdict == "leased"
 
 
 def one_whose_hint_is_lost(world: RealWorld, queue: Queue) -> None:
-    world.plan(world.schedule(schedule_type="daily", schedule_time="23:59"), in_s=-1)
+    world.plan(world.schedule(**FAR_AWAY), in_s=-1)
     world.db.execute("UPDATE slots SET state = 'queued', republish_at = clock_timestamp()")
 
 

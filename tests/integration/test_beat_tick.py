@@ -23,7 +23,7 @@ from runtime.clock import clock
 from runtime.events import Event, captured
 from runtime.ids import SlotId
 from runtime.settings import get_settings
-from tests.support.beats import Queue, RealWorld, body_of
+from tests.support.beats import FAR_AWAY, Queue, RealWorld, body_of
 from tests.support.ledger_time import LedgerTime
 from tests.support.own_servers import OwnServers
 from tests.support.waiting import eventually
@@ -191,7 +191,7 @@ def test_what_can_no_longer_start_is_never_published(
 def test_of_several_due_slots_misfire_latest_sends_the_newest(
     beat: LedgerScheduler, world: RealWorld, queue: Queue
 ) -> None:
-    schedule = world.schedule(schedule_type="daily", schedule_time="23:59")
+    schedule = world.schedule(**FAR_AWAY)
     old, new = (world.plan(schedule, in_s=seconds, keep_latest=True) for seconds in (-40, -1))
     turns(beat)
     eventually(queue.hints, 2.0)
