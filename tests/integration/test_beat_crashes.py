@@ -131,4 +131,4 @@ def test_a_beat_told_to_stop_pushes_what_it_prepared_and_ends_cleanly(
     world.at(0.8)
     stopping.wait_for(lambda: world.states() == ["queued"], 3.0)
     assert stopping.terminate() == 0
-    assert len(queue.take()) == 1
+    assert len(set(queue.take())) == 1  # republished meanwhile, it may be told twice

@@ -14,7 +14,6 @@ import redis
 from tests.support.ledger_time import LedgerTime
 from tests.support.ledger_world import World
 
-
 #: A schedule that plans nothing by itself while a test runs, whatever the time of day.
 FAR_AWAY: dict[str, Any] = {"schedule_type": "once", "schedule_date": "2099-01-01", "schedule_time": "09:00"}
 
