@@ -7,10 +7,11 @@ decided by the version in force then: its rules, zone, window and limits.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import islice, pairwise
+from typing import NamedTuple
 
 from beat.recurrence import RuleError, Rules, Window, between, next_after, parse_rules_text, zone_of
 from models.ledger.beat import ClockRow, Promise, Version
@@ -77,21 +78,56 @@ def _ahead(clock: ClockRow, rules: Rules, first: datetime | None, view: View) ->
     if first is None:
         walk.never = _why_never(clock, rules)
     elif first <= view.until:
-        moments, walk.cursor = _run(rules, clock.tz, first, view.until, clock.valid_until)
-        following = (*moments[1:], walk.cursor)
-        for at, next_at in zip(moments, following, strict=True):
-            walk.promises.append(_promise(clock, clock, at, next_at, view, clock.version))
+        allowed = _Allowed(clock.validity_s, clock.grace_s, view.validity_max_s, view.validity_min_s)
+        moments, walk.cursor = _run(rules, clock.tz, first, view.until, clock.valid_until, allowed)
+        number, version, now, room = clock.schedule_id, clock.version, view.now, clock.room_ref
+        priority, latest, kind = clock.priority, clock.misfire == "latest", clock.kind
+        walk.promises = [
+            Promise(
+                SlotId(number, at), version, start_by, finish_by, superseded, start_by < now,
+                room, priority, latest, kind,
+            )
+            for at, start_by, finish_by, superseded in moments
+        ]  # fmt: skip
     return walk
+
+
+class _Allowed(NamedTuple):
+    """How late a slot may be, in seconds; ``validity_s`` None: until shortly before the next slot."""
+
+    validity_s: int | None
+    grace_s: int
+    validity_max_s: int
+    validity_min_s: int
 
 
 @lru_cache(maxsize=4096)
 def _run(
-    rules: Rules, tz: str, first: datetime, until: datetime, valid_until: datetime
-) -> tuple[tuple[datetime, ...], datetime | None]:
-    """The instants from ``first`` to ``until``, and the next one. A burst of schedules shares the answer."""
+    rules: Rules, tz: str, first: datetime, until: datetime, valid_until: datetime, allowed: _Allowed
+) -> tuple[tuple[tuple[datetime, datetime, datetime, bool], ...], datetime | None]:
+    """The instants from ``first`` to ``until`` with their limits, and the next instant. A burst of
+    schedules shares the answer."""
     window = Window(None, valid_until)
-    moments = tuple(between(rules, tz, first, until, include_end=True, window=window))
-    return moments, next_after(rules, tz, until, window=window)
+    moments = list(between(rules, tz, first, until, include_end=True, window=window))
+    cursor = next_after(rules, tz, until, window=window)
+    following = (*moments[1:], cursor)
+    return tuple(
+        (at, *_limits(at, next_at, allowed)) for at, next_at in zip(moments, following, strict=True)
+    ), cursor
+
+
+def _limits(at: datetime, next_at: datetime | None, allowed: _Allowed) -> tuple[datetime, datetime, bool]:
+    """``start_by``, ``finish_by``, and whether the next slot is what ends this one (design: "Late"): an old
+    text never arrives after a newer one."""
+    validity, superseded = allowed.validity_s, False
+    if validity is None:
+        validity = allowed.validity_max_s
+        if next_at is not None:
+            room = int((next_at - at).total_seconds()) - allowed.validity_min_s
+            superseded = room < validity
+            validity = max(allowed.validity_min_s, min(validity, room))
+    finish_by = at + timedelta(seconds=validity)
+    return min(at + timedelta(seconds=allowed.grace_s), finish_by), finish_by, superseded
 
 
 def _promise(
@@ -102,16 +138,9 @@ def _promise(
     view: View,
     version: int,
 ) -> Promise:
-    """One instant with its limits (design: "Late"): an old text never arrives after a newer one."""
-    validity, superseded = terms.validity_s, False
-    if validity is None:
-        validity = view.validity_max_s
-        if next_at is not None:
-            room = int((next_at - at).total_seconds()) - view.validity_min_s
-            superseded = room < validity
-            validity = max(view.validity_min_s, min(validity, room))
-    finish_by = at + timedelta(seconds=validity)
-    start_by = min(at + timedelta(seconds=terms.grace_s), finish_by)
+    """One instant as the version in force then allows it."""
+    allowed = _Allowed(terms.validity_s, terms.grace_s, view.validity_max_s, view.validity_min_s)
+    start_by, finish_by, superseded = _limits(at, next_at, allowed)
     return Promise(
         SlotId(clock.schedule_id, at), version, start_by, finish_by, superseded, start_by < view.now,
         terms.room_ref, terms.priority, terms.misfire == "latest", clock.kind,
@@ -233,7 +262,7 @@ def _with_edits(promise: Promise, versions: Sequence[Version], place: int) -> Pr
     for later in versions[place + 1 :]:
         why = later.off if not later.enabled else "room_changed" if later.room_ref != mine.room_ref else None
         if why is not None and later.since <= promise.start_by:
-            return replace(promise, cancelled=why, expired=False)
+            return promise._replace(cancelled=why, expired=False)
     return promise
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.rows import class_row
@@ -65,8 +65,7 @@ class Version:
     room_ref: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Promise:
+class Promise(NamedTuple):  # a tuple: a burst makes 10,000 of them, each three times cheaper than a dataclass
     """One slot to lay down. ``expired``: its time passed while no beat was alive.
 
     ``cancelled``: an edit after its time called it off before it was laid down; the reason.

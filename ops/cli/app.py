@@ -10,6 +10,7 @@ from ops.cli import (
     rooms,
     schedule_changes,  # noqa: F401 - adds its commands to the schedule group
     schedules,
+    simulate,
     slot_decisions,  # noqa: F401 - adds its commands to the slot group
     slots,
     system,
@@ -34,6 +35,13 @@ app.add_typer(slots.app, name="slot")
 app.command(epilog=example("jeongsi audit", "jeongsi audit --json --receipts .jeongsi/receipts.jsonl"))(
     system.audit
 )
+app.command(
+    epilog=example(
+        "jeongsi simulate --from 2026-12-01 --to 2027-01-01",
+        "jeongsi simulate --from 2026-12-01 --to 2026-12-02 --room gangnam-notice --each",
+        "jeongsi simulate --from 2026-12-01 --to 2026-12-02 --down '2026-12-01 08:50..2026-12-01 09:20'",
+    )
+)(simulate.simulate)
 app.command(epilog=example("jeongsi emulator --port 8088 --receipts receipts.jsonl --fault-rate 0.02"))(
     system.emulator
 )

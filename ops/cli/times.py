@@ -36,3 +36,14 @@ def slot_time(text: str, tz: str, now: datetime) -> datetime:
         hint = "Write 09:00 for today, '2026-11-21 09:00', or 2026-11-21T09:00:00+09:00."
         raise BadInput(f"{text!r} is not a time.", hint) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+
+
+def moment(text: str, field: str) -> datetime:
+    """A day or a time, Korean unless it names its offset: 2026-12-01, '2026-12-01 09:00', ISO 8601. Raises
+    BadInput."""
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        hint = "Write 2026-12-01, '2026-12-01 09:00' (Korean time) or 2026-12-01T09:00:00+09:00."
+        raise BadInput(f"--{field}: {text!r} is no time.", hint) from None
+    return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(SEOUL))
