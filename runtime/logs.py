@@ -14,7 +14,7 @@ import structlog
 from runtime.settings import Settings, get_settings
 
 # Told once by our own events; by the library again at every attempt.
-QUIET = {"psycopg.pool": "ERROR", "urllib3": "WARNING"}
+QUIET = {"psycopg.pool": "ERROR", "urllib3": "WARNING", "apprise": "CRITICAL"}
 TEXT_SHOWN = 50  # characters of a message's text that a log may hold
 LONGEST = 2000
 
