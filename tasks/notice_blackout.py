@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from gateways.notices import Address, BadAddress, Note, parse, send
-from models.ledger.notice_targets import address_of, targets
+from models.ledger.notice_targets import Connection, address_of, targets
 from runtime.clock import clock
-from runtime.database import Bounded
 from runtime.events import Event, emit
 from runtime.sealing import Unsealable, unseal
 from runtime.settings import Settings, SettingsError
 from tasks.notice_delivery import address_in_settings, urls
 from tasks.notice_words import hour, told
-
-AFTER_S = 15.0
 
 
 class Blackout:
@@ -29,7 +26,7 @@ class Blackout:
         self._gone_since: float | None = None
         self._told = False
 
-    def remember(self, db: Bounded) -> None:
+    def remember(self, db: Connection) -> None:
         """The ledger answers: note who would be told, and say that it is back if it was told gone."""
         known = {}
         for row in targets(db):
@@ -50,7 +47,7 @@ class Blackout:
         now = clock().monotonic()
         if self._gone_since is None:
             self._gone_since = now
-        if speaks and not self._told and now - self._gone_since >= AFTER_S:
+        if speaks and not self._told and now - self._gone_since >= self._settings.notice_late_s:
             self._told = True
             self._say("critical", *told("ledger.gone"))
 
@@ -62,7 +59,7 @@ class Blackout:
             else:
                 emit(Event.NOTICE_NOT_SENT, notice_id=0, target=name, reason=heard.error)
 
-    def _address(self, db: Bounded, target_id: int) -> Address | None:
+    def _address(self, db: Connection, target_id: int) -> Address | None:
         found = address_of(db, target_id)
         if found is None:
             return None

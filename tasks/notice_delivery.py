@@ -23,6 +23,7 @@ from tasks.notice_words import extra, told
 AT_ONCE = 4
 FIRST_WAIT_S = 5.0
 LONGEST_WAIT_S = 900.0
+_told_unreadable: set[str] = set()  # once per process is enough
 OFF_AFTER = 20  # failures in a row, some four hours, where the service cannot say that it is gone
 
 
@@ -132,14 +133,17 @@ def urls(settings: Settings) -> list[str]:
     return split(settings.notice_urls.get_secret_value()) if settings.notice_urls is not None else []
 
 
-def keep_settings_targets(db: database.Bounded, settings: Settings) -> None:
+def keep_settings_targets(db: notices.Connection, settings: Settings) -> None:
     """Bring the table in step with the settings' targets; an unreadable address is told and left out."""
     named = []
     for number, url in enumerate(urls(settings), 1):
         try:
             service = parse(url, settings).service
         except BadAddress as wrong:
-            emit(Event.NOTICE_TARGET_OFF, target=f"JEONGSI_NOTICE_URLS, number {number}", reason=str(wrong))
+            if fingerprint(url) not in _told_unreadable:
+                _told_unreadable.add(fingerprint(url))
+                target = f"JEONGSI_NOTICE_URLS, number {number}"
+                emit(Event.NOTICE_TARGET_OFF, target=target, reason=str(wrong))
             continue
         mark = fingerprint(url)
         named.append(

@@ -14,10 +14,9 @@ from typing import Any
 import redis
 
 from models.ledger import notices, trouble
-from models.ledger.notices import Notice
+from models.ledger.notices import Connection, Notice
 from runtime import redis_keys
 from runtime.clock import clock
-from runtime.database import Bounded
 from runtime.events import Event, emit
 from runtime.redis_client import lock_redis
 from runtime.settings import Settings
@@ -44,7 +43,7 @@ class Watch:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def once(self, db: Bounded) -> bool:
+    def once(self, db: Connection) -> bool:
         """One look. False: another process is at it. Raises psycopg.Error if the ledger is away."""
         alive = self._living()  # before the transaction, which may not idle while Redis is silent
         with db.transaction():
@@ -53,6 +52,9 @@ class Watch:
             since = trouble.seen_to(db, NAME)
             now = trouble.progress(db, self._settings.notice_late_s)
             upto = now.at - dt.timedelta(seconds=LAG_S)
+            if since - now.at > dt.timedelta(seconds=OVERLAP_S):
+                since = upto
+                trouble.begin_anew(db, NAME, upto)
             for look in (
                 lambda: self._stop(db, since),
                 lambda: self._broken(db, since),
@@ -70,12 +72,12 @@ class Watch:
 
     # -- schedules --------------------------------------------------------------------------------
 
-    def _stop(self, db: Bounded, since: dt.datetime) -> None:
+    def _stop(self, db: Connection, since: dt.datetime) -> None:
         db.execute("SELECT set_config('jeongsi.who', 'jeongsi watch', true)")
         for one in trouble.stop_failing(db, _before(since), self._settings.error_after):
             emit(Event.SCHEDULE_STOPPED, schedule_id=one.schedule_id, failures=one.failures)
 
-    def _broken(self, db: Bounded, since: dt.datetime) -> None:
+    def _broken(self, db: Connection, since: dt.datetime) -> None:
         """Stopped just now, or unreadable for the planner or the triggers."""
         found = trouble.broken(db, _before(since))
         if len(found) > SINGLY:
@@ -88,7 +90,7 @@ class Watch:
             )
             _post(db, "schedule.error", str(one.schedule_id), "error", title, text, mark=one.at)
 
-    def _streaks(self, db: Bounded, since: dt.datetime) -> None:
+    def _streaks(self, db: Connection, since: dt.datetime) -> None:
         found = trouble.failing(db, _before(since), self._settings.notice_streak)
         if len(found) > SINGLY:
             names = [f"{one.schedule_id} {one.title} ({one.reason})" for one in found]
@@ -101,13 +103,13 @@ class Watch:
             )  # fmt: skip
             _post(db, "schedule.failing", str(one.schedule_id), "error", title, text, mark=one.last_at)
 
-    def _many(self, db: Bounded, kind: str, names: list[str], number: int, mark: dt.datetime) -> None:
+    def _many(self, db: Connection, kind: str, names: list[str], number: int, mark: dt.datetime) -> None:
         title, text = told(kind, n=number, list=listed([_short(one) for one in names], number))
         _post(db, kind, "", "error", title, text, mark=mark)
 
     # -- slots and incidents ----------------------------------------------------------------------
 
-    def _ended(self, db: Bounded, since: dt.datetime, upto: dt.datetime) -> None:
+    def _ended(self, db: Connection, since: dt.datetime, upto: dt.datetime) -> None:
         for one in trouble.ended(db, since, upto):
             kind = f"slots.{one.state}"
             title, text = told(
@@ -119,7 +121,7 @@ class Watch:
                 mark=one.last_at, count=one.slots, dedupe_s=GROUP_S,
             )  # fmt: skip
 
-    def _incidents(self, db: Bounded, since: dt.datetime, upto: dt.datetime) -> None:
+    def _incidents(self, db: Connection, since: dt.datetime, upto: dt.datetime) -> None:
         for one in trouble.happened(db, since, upto):
             kind = f"incident.{one.kind}" if f"incident.{one.kind}" in words() else "incident"
             title, text = told(
@@ -131,7 +133,7 @@ class Watch:
 
     # -- conditions that stand --------------------------------------------------------------------
 
-    def _standing(self, db: Bounded, now: trouble.Progress, alive: dict[str, int] | None) -> None:
+    def _standing(self, db: Connection, now: trouble.Progress, alive: dict[str, int] | None) -> None:
         late = self._settings.notice_late_s
         if now.ticked_s is not None and now.ticked_s > late:
             _stands(db, "beat.silent", "", "critical", s=round(now.ticked_s))
@@ -151,14 +153,14 @@ class Watch:
         if alive is None:
             _stands(db, "redis.gone", "", "critical")
 
-    def _channels(self, db: Bounded) -> None:
+    def _channels(self, db: Connection) -> None:
         for one in trouble.silent_channels(db, CHANNEL_LATE_S):
             _stands(
                 db, "channel.silent", one.channel, "error",
                 channel=one.channel, n=one.waiting, at=hour(one.since), slot=one.slot,
             )  # fmt: skip
 
-    def _over(self, db: Bounded) -> None:
+    def _over(self, db: Connection) -> None:
         for one in notices.over(db, 3 * self._settings.notice_watch_s):
             title, text = told("over", title=one.title, start=hour(one.first_at), end=hour(one.last_at))
             _post(db, f"{one.kind}.over", one.key, "info", title, text, mark=one.last_at, dedupe_s=1.0)
@@ -175,7 +177,7 @@ class Watch:
         return found
 
 
-def _alone(db: Bounded, look: Callable[[], None]) -> None:
+def _alone(db: Connection, look: Callable[[], None]) -> None:
     """One look that fails must not silence the others; what the database lost ends the round, though."""
     try:
         with db.transaction():
@@ -186,13 +188,13 @@ def _alone(db: Bounded, look: Callable[[], None]) -> None:
         emit(Event.NOTICE_WATCH_FAILED, error=repr(error))
 
 
-def _stands(db: Bounded, kind: str, key: str, severity: notices.Severity, **facts: Any) -> None:
+def _stands(db: Connection, kind: str, key: str, severity: notices.Severity, **facts: Any) -> None:
     title, text = told(kind, **facts)
     _post(db, kind, key, severity, title, text, standing=True)
 
 
 def _post(
-    db: Bounded, kind: str, key: str, severity: notices.Severity, title: str, text: str, **more: Any
+    db: Connection, kind: str, key: str, severity: notices.Severity, title: str, text: str, **more: Any
 ) -> None:
     posted = notices.post(db, Notice(kind=kind, key=key, severity=severity, title=title, text=text, **more))
     if posted.fresh:

@@ -168,6 +168,11 @@ def seen_to(db: Connection, name: str) -> dt.datetime:
     return value
 
 
+def begin_anew(db: Connection, name: str, moment: dt.datetime) -> None:
+    """The database's clock went back: what the watch has read lies in the future, and it would see nothing."""
+    db.execute("UPDATE notice_watch SET seen_to = %s WHERE name = %s", (moment, name))
+
+
 def read_up_to(db: Connection, name: str, moment: dt.datetime) -> None:
     """The watch has read this far; it never goes back."""
     db.execute("UPDATE notice_watch SET seen_to = greatest(seen_to, %s) WHERE name = %s", (moment, name))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,8 +92,8 @@ def add(
 @app.command("list", epilog=example("jeongsi notice list", "jeongsi notice list --json"))
 def list_(as_json: Json = False) -> None:
     """List the targets: what they get, whether they are on, and what went wrong last. Never an address."""
-    with _targets() as (db, rows):
-        del db
+    with _targets() as (_, rows):
+        pass
     if as_json:
         print_json([_described(row) for row in rows])
         return
@@ -132,8 +134,8 @@ def disable(name: Name, who: As = None) -> None:
     _switch(name, on=False, reason=f"switched off by {acting(who)}")
 
 
-@app.command(epilog=example("jeongsi notice test", "jeongsi notice test ops-discord"))
-def test(
+@app.command("test", epilog=example("jeongsi notice test", "jeongsi notice test ops-discord"))
+def try_out(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="Else every target that is on.")
     ] = None,
@@ -188,21 +190,16 @@ def log(
     )  # fmt: skip
 
 
-class _targets:  # noqa: N801 - used as `with _targets() as (db, rows)`
+@contextmanager
+def _targets() -> Iterator[tuple[psycopg.Connection[Any], list[TargetRow]]]:
     """The targets, with those of the settings brought in step first."""
+    from models.ledger.notice_targets import targets
+    from runtime.settings import get_settings
+    from tasks.notice_delivery import keep_settings_targets
 
-    def __enter__(self) -> tuple[psycopg.Connection[Any], list[TargetRow]]:
-        from models.ledger.notice_targets import targets
-        from runtime.settings import get_settings
-        from tasks.notice_delivery import keep_settings_targets
-
-        self._ledger = ledger()
-        db: Any = self._ledger.__enter__()
+    with ledger() as db:
         keep_settings_targets(db, get_settings())
-        return db, targets(db)
-
-    def __exit__(self, *details: Any) -> None:
-        self._ledger.__exit__(*details)
+        yield db, targets(db)
 
 
 def _given(url: str | None, from_file: Path | None) -> str:

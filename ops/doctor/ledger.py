@@ -37,6 +37,7 @@ def findings(db: Connection, settings: Settings) -> Iterator[Finding]:
     yield from _channels(db, settings)
     yield _broken_schedules(db)
     yield _unresolved(db)
+    yield _notice_targets(db)
 
 
 def _one(db: Connection, statement: str, *values: object) -> Any:
@@ -125,6 +126,19 @@ def _broken_schedules(db: Connection) -> Finding:
     if broken:
         return warn("schedules", f"{broken} cannot run", "see `jeongsi schedule list --status error`")
     return ok("schedules", "none is broken")
+
+
+def _notice_targets(db: Connection) -> Finding:
+    """Targets that are off, or fail, and notices that wait for them."""
+    rows = db.execute(
+        "SELECT name, enabled, coalesce(disabled_reason, last_error, ''), failures FROM notice_targets ORDER BY name"
+    ).fetchall()
+    off = [f"{name}: off, {why}" for name, enabled, why, _ in rows if not enabled]
+    off += [f"{name}: {why}, {n} failures" for name, enabled, why, n in rows if enabled and n > 0]
+    if off:
+        todo = "mend the address, then `jeongsi notice enable NAME`; `jeongsi notice test NAME` tries it"
+        return warn("notices", "; ".join(off), todo)
+    return ok("notices", f"{len(rows)} targets, none in trouble" if rows else "no target")
 
 
 def _unresolved(db: Connection) -> Finding:

@@ -96,7 +96,7 @@ class Webhooks:
         return said
 
     def limited(self, service: str, retry_after_s: float) -> Said:
-        """429 as each says it: Discord also in the body, with fractions; Slack in whole seconds of the header."""
+        """429 as each says it: Discord in the body too, with fractions; Slack in whole seconds."""
         if service == "slack":
             return Said(429, b"rate_limited", _TEXT, {"Retry-After": f"{max(round(retry_after_s), 1)}"})
         body = {"message": "You are being rate limited.", "retry_after": retry_after_s, "global": False}
@@ -122,8 +122,8 @@ class Webhooks:
         if not isinstance(content, str) or not content.strip():
             return _error(400, 50006, "Cannot send an empty message")
         if len(content.encode("utf-16-le")) // 2 > DISCORD_MOST:
-            errors = {"content": {"_errors": [
-                {"code": "BASE_TYPE_MAX_LENGTH", "message": "Must be 2000 or fewer in length."}]}}  # fmt: skip
+            longest = {"code": "BASE_TYPE_MAX_LENGTH", "message": "Must be 2000 or fewer in length."}
+            errors = {"content": {"_errors": [longest]}}
             return _error(400, 50035, "Invalid Form Body", errors=errors)
         allowed = body.get("allowed_mentions", {}).get("parse", ["everyone"])
         pings = "everyone" in allowed and ("@everyone" in content or "@here" in content)
