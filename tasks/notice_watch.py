@@ -53,8 +53,8 @@ class Watch:
             now = trouble.progress(db, self._settings.notice_late_s)
             upto = now.at - dt.timedelta(seconds=LAG_S)
             if since - now.at > dt.timedelta(seconds=OVERLAP_S):
-                since = upto
-                trouble.begin_anew(db, NAME, upto)
+                since = _before(now.at)
+                trouble.begin_anew(db, NAME, since)
             for look in (
                 lambda: self._stop(db, since),
                 lambda: self._broken(db, since),

@@ -81,8 +81,17 @@ def problems(body: Any) -> list[dict[str, str]]:
     """Everything that is wrong with a body, a field each: field, reason, hint."""
     if not isinstance(body, dict):
         return [_wrong("", "the argument is no JSON object", 'send {"title": "…"}')]
-    found = [_explained(one) for one in _validator().iter_errors(body)]
-    for field, value in body.items():
+    long = [name for name, value in body.items() if isinstance(value, str) and len(value) > _limit(name)]
+    found = [
+        _wrong(name, f"it is longer than {_limit(name)} characters", _HINTS["maxLength"]) for name in long
+    ]
+    # A pattern takes its time on 10 MB, so what is too long never meets one.
+    shorter = body | {name: "x" for name in long if name in schema()["properties"]}
+    known = {one["field"] for one in found}
+    found += [
+        told for one in _validator().iter_errors(shorter) if (told := _explained(one))["field"] not in known
+    ]
+    for field, value in shorter.items():
         if isinstance(value, str) and not _storable(value):
             found.append(_wrong(field, "it holds half a surrogate pair", "send valid Unicode"))
     return found
@@ -94,6 +103,11 @@ def schema() -> dict[str, Any]:
     text = resources.files("tasks").joinpath("schema/notify.json").read_text(encoding="utf-8")
     read: dict[str, Any] = json.loads(text)
     return read
+
+
+def _limit(name: str) -> int:
+    limit: int = schema()["properties"].get(name, {}).get("maxLength", 1_000)
+    return limit
 
 
 @lru_cache(maxsize=1)

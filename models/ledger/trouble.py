@@ -169,7 +169,7 @@ def seen_to(db: Connection, name: str) -> dt.datetime:
 
 
 def begin_anew(db: Connection, name: str, moment: dt.datetime) -> None:
-    """The database's clock went back: what the watch has read lies in the future, and it would see nothing."""
+    """The database's clock went back: the watch has read into the future, and would see nothing."""
     db.execute("UPDATE notice_watch SET seen_to = %s WHERE name = %s", (moment, name))
 
 

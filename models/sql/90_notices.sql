@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION notice_rank(p_severity text) RETURNS int LANGUAGE sql
   SELECT coalesce(array_position(ARRAY['info', 'warning', 'error', 'critical'], p_severity), 0) $$;
 
 -- Tell something. While a notice of the same (kind, key) is open it only raises that one's counter; a standing condition does not count, and a
--- mark at or before the newest one counted is old news. A graver word than the open one's is told at once. `fresh`: something will be sent.
+-- mark at or before the newest one counted is old news (one in the future is from before the clock went back, and void). A graver word than the open one's is told at once. `fresh`: something will be sent.
 CREATE OR REPLACE FUNCTION notice_post(p_kind text, p_key text, p_severity text, p_title text, p_body text, p_link text, p_organisation bigint, p_source text,
   p_dedupe interval, p_mark timestamptz, p_standing boolean, p_count int) RETURNS TABLE (id bigint, fresh boolean) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -14,9 +14,10 @@ BEGIN
   PERFORM pg_advisory_xact_lock(hashtext('jeongsi.notice'), hashtext(p_kind || ' ' || p_key));
   t := ledger_now();
   SELECT * INTO held FROM notices n WHERE n.kind = p_kind AND n.key = p_key ORDER BY n.id DESC LIMIT 1;
+  IF held.mark > t + interval '1 min' THEN held.mark := NULL; END IF;
   IF held.mark >= p_mark THEN RETURN QUERY SELECT held.id, false; RETURN; END IF;
   IF held.open AND held.open_until > t AND notice_rank(p_severity) <= notice_rank(held.severity) THEN
-    UPDATE notices n SET more = n.more + CASE WHEN p_standing THEN 0 ELSE p_count END, last_at = t, mark = greatest(n.mark, p_mark), title = p_title, body = p_body, link = p_link
+    UPDATE notices n SET more = n.more + CASE WHEN p_standing THEN 0 ELSE p_count END, last_at = t, mark = greatest(held.mark, p_mark), title = p_title, body = p_body, link = p_link
      WHERE n.id = held.id;
     RETURN QUERY SELECT held.id, false; RETURN;
   END IF;

@@ -131,7 +131,8 @@ def _broken_schedules(db: Connection) -> Finding:
 def _notice_targets(db: Connection) -> Finding:
     """Targets that are off, or fail, and notices that wait for them."""
     rows = db.execute(
-        "SELECT name, enabled, coalesce(disabled_reason, last_error, ''), failures FROM notice_targets ORDER BY name"
+        "SELECT name, enabled, coalesce(disabled_reason, last_error, ''), failures FROM notice_targets"
+        " ORDER BY name"
     ).fetchall()
     off = [f"{name}: off, {why}" for name, enabled, why, _ in rows if not enabled]
     off += [f"{name}: {why}, {n} failures" for name, enabled, why, n in rows if enabled and n > 0]

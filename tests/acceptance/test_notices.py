@@ -99,7 +99,7 @@ def test_a_service_tells_something_by_task_and_hears_what_became_of_it(
     assert tell(None)["status"] == "refused"
     eventually(lambda: texts(emulator) == ["**❌ 결제 실패 12건**\n확인하십시오"])
     with redis.Redis.from_url(env["REDIS_URL"], decode_responses=True) as client:
-        (word,) = client.hvals(redis_keys.workers("notify"))  # type: ignore[misc]
+        (word,) = client.hvals(redis_keys.workers("notify"))
         assert SystemClock().now().timestamp() - json.loads(word)["at"] < 5
         assert worker.terminate() == 0
         assert client.hvals(redis_keys.workers("notify")) == []
@@ -132,7 +132,7 @@ def lateness(promises: Promises, hinting: Hinting, name: str) -> float:
         hinting.send([due.slot for due in promises.due()])
         eventually(lambda: promises.state(slots[-1]) == "delivered", every=0.005)
     late = [promises.of(slot) for slot in slots]
-    spans = sorted((one["started_at"] - one["slot_at"]).total_seconds() * 1000 for one in late)
+    spans: list[float] = sorted((one["started_at"] - one["slot_at"]).total_seconds() * 1000 for one in late)
     return spans[len(spans) // 2]
 
 
