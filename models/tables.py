@@ -430,6 +430,8 @@ class NoticeTarget(Base):
     failures: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     last_error: Mapped[str | None]
     last_sent_at: Mapped[dt.datetime | None]
+    #: When a process last found it in its settings; NULL for what people added.
+    kept_at: Mapped[dt.datetime | None]
     created_by: Mapped[str] = mapped_column(server_default=text("''"))
     created_at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
     __table_args__ = (UniqueConstraint("name", name="notice_targets_name_key"),)

@@ -27,6 +27,10 @@ _told_unreadable: set[str] = set()  # once per process is enough
 OFF_AFTER = 20  # failures in a row, some four hours, where the service cannot say that it is gone
 
 
+class NotNamed(BadAddress):
+    """A target of the settings whose address this process does not have."""
+
+
 class Deliveries:
     """The deliveries of one process. `woken` is set when a thread is free again."""
 
@@ -81,6 +85,8 @@ class Deliveries:
     def _say(self, one: Delivery) -> Heard:
         try:
             return send(self._address(one), note_of(one))
+        except NotNamed as error:  # another worker's settings may name it
+            return Heard("failed", str(error))
         except (BadAddress, Unsealable, SettingsError) as error:
             return Heard("gone", str(error)[:300])
         except Exception as error:  # whose message may hold the address
@@ -121,11 +127,11 @@ def note_of(one: Delivery) -> Note:
 
 
 def address_in_settings(settings: Settings, wanted: str) -> Address:
-    """The address of JEONGSI_NOTICE_URLS with this fingerprint. Raises BadAddress if it is there no more."""
+    """The address of JEONGSI_NOTICE_URLS with this fingerprint. Raises NotNamed if it is not there."""
     for url in urls(settings):
         if fingerprint(url) == wanted:
             return parse(url, settings)
-    raise BadAddress("JEONGSI_NOTICE_URLS of this process does not name it")
+    raise NotNamed("JEONGSI_NOTICE_URLS of this process does not name it")
 
 
 def urls(settings: Settings) -> list[str]:

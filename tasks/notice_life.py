@@ -9,6 +9,7 @@ import threading
 from contextlib import suppress
 from typing import Any
 
+import psycopg
 import redis
 from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 
@@ -26,6 +27,7 @@ QUEUE = "notify"
 _ROUND_S = 1.0
 _PRUNE_S = 3600.0
 _STOP_S = 2.0
+_COMPLAIN_S = 60.0
 _HEARTBEAT_LIFE_S = 3600
 
 
@@ -40,6 +42,7 @@ class Life:
         self._watch = Watch(settings)
         self._blackout = Blackout(settings)
         self._watches = True
+        self._complained = ("", 0.0)
         self._look_at = self._prune_at = clock().monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
@@ -73,7 +76,15 @@ class Life:
         except Exception as error:
             if database.is_transient(error):
                 self._blackout.missed(speaks=self._watches)
-            emit(Event.NOTICE_WATCH_FAILED, error=type(error).__name__)
+            self._complain(error)
+
+    def _complain(self, error: Exception) -> None:
+        """Each kind of trouble once a minute: a round comes every second."""
+        name, now = type(error).__name__, clock().monotonic()
+        if name != self._complained[0] or now - self._complained[1] >= _COMPLAIN_S:
+            self._complained = (name, now)
+            said = str(error).splitlines()[:1] if isinstance(error, psycopg.Error) else []
+            emit(Event.NOTICE_WATCH_FAILED, error=": ".join([name, *said]))
 
     def _run(self) -> None:
         woken = self._deliveries.woken

@@ -88,12 +88,13 @@ def add(db: Connection, new: NewTarget) -> bool:
     """Keep a target; False if the name is taken."""
     done = db.execute(
         "INSERT INTO notice_targets (name, service, address, fingerprint, min_severity, kinds, per_hour,"
-        " burst, tokens, organisation_id, created_by)"
-        " VALUES (%s, %s, %s, %s, %s, %s::text[], %s, %s, %s, %s, %s) ON CONFLICT (name) DO NOTHING",
+        " burst, tokens, organisation_id, created_by, kept_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s::text[], %s, %s, %s, %s, %s,"
+        " CASE WHEN %s THEN ledger_now() END) ON CONFLICT (name) DO NOTHING",
         (
             new.name, new.service, new.address, new.fingerprint, new.min_severity,
             None if new.kinds is None else list(new.kinds), new.per_hour, new.burst, new.burst,
-            new.organisation_id, new.created_by,
+            new.organisation_id, new.created_by, new.address is None,
         ),
     )  # fmt: skip
     return done.rowcount == 1
@@ -126,12 +127,22 @@ def switch(db: Connection, name: str, *, on: bool, reason: str) -> bool:
 
 
 def of_settings(db: Connection, named: Sequence[NewTarget]) -> None:
-    """Bring the targets of the settings in step: new ones kept, those no longer named removed."""
+    """Keep what these settings name, and forget what no process has named for ten minutes.
+
+    Not at once: while a new setting is rolled out, some processes do not know it yet.
+    """
+    marks = [one.fingerprint for one in named]
     with db.transaction():
         db.execute("SELECT pg_advisory_xact_lock(hashtext('jeongsi.notice_targets'))")
         db.execute(
-            "DELETE FROM notice_targets WHERE address IS NULL AND NOT fingerprint = ANY(%s::text[])",
-            ([one.fingerprint for one in named],),
+            "UPDATE notice_targets SET kept_at = ledger_now() WHERE address IS NULL"
+            " AND fingerprint = ANY(%s::text[]) AND kept_at < ledger_now() - interval '1 minute'",
+            (marks,),
+        )
+        db.execute(
+            "DELETE FROM notice_targets WHERE address IS NULL AND NOT fingerprint = ANY(%s::text[])"
+            " AND kept_at < ledger_now() - interval '10 minutes'",
+            (marks,),
         )
         held = {row[0] for row in db.execute("SELECT fingerprint FROM notice_targets WHERE address IS NULL")}
         for one in named:

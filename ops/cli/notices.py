@@ -116,7 +116,7 @@ def remove(name: Name) -> None:
 
     with ledger() as db:
         row = _found(db, name)
-        if row.from_settings:
+        if row.from_settings and _named_here(db, row):
             raise BadInput(f"{name} stands in JEONGSI_NOTICE_URLS.", "Take it out there, or switch it off.")
         notice_targets.remove(db, name)
     say(f"Target {name} is removed.")
@@ -251,6 +251,16 @@ def _address(db: psycopg.Connection[Any], row: TargetRow) -> Address:
         return parse(unseal(sealed)) if sealed is not None else address_in_settings(get_settings(), mark)
     except (BadAddress, Unsealable) as wrong:
         raise CliError(f"Target {row.name}: {wrong}.") from None
+
+
+def _named_here(db: psycopg.Connection[Any], row: TargetRow) -> bool:
+    from gateways.notices import fingerprint
+    from models.ledger.notice_targets import address_of
+    from runtime.settings import get_settings
+    from tasks.notice_delivery import urls
+
+    mark = (address_of(db, row.id) or (None, ""))[1]
+    return mark in {fingerprint(url) for url in urls(get_settings())}
 
 
 def _switch(name: str, *, on: bool, reason: str) -> None:

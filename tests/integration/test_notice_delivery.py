@@ -163,6 +163,13 @@ def test_targets_of_the_settings_come_and_go_with_them(
     monkeypatch.setenv("JEONGSI_NOTICE_URLS", "slack://T/2/token")
     clear_caches()
     keep_settings_targets(delivering.db, get_settings())
+    assert len(notice_targets.targets(delivering.db)) == 2  # another worker may still name it
+    delivering.deliveries = Deliveries(get_settings())
+    delivering.post("둘")
+    delivering.until(lambda: delivering.row_of(rows[0].name).failures == 1)
+    assert delivering.row_of(rows[0].name).enabled
+    delivering.db.execute("UPDATE notice_targets SET kept_at = now() - interval '11 minutes'")
+    keep_settings_targets(delivering.db, get_settings())
     assert [row.service for row in notice_targets.targets(delivering.db)] == ["slack"]
 
 

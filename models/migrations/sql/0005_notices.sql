@@ -19,6 +19,7 @@ CREATE TABLE notice_targets (
   failures        integer NOT NULL DEFAULT 0,
   last_error      text,
   last_sent_at    timestamptz,
+  kept_at         timestamptz,
   created_by      text NOT NULL DEFAULT '',
   created_at      timestamptz NOT NULL DEFAULT now(),
   CONSTRAINT notice_targets_name_key UNIQUE (name),
