@@ -66,7 +66,7 @@ class Deliveries:
 
     @property
     def _lease_s(self) -> float:
-        return 3 * self._settings.notice_deadline_s + 5
+        return 3 * self._settings.notice_deadline_s + 2
 
     def _carry(self, one: Delivery) -> None:
         """Never raises: a notice that fails touches nothing but its own row."""

@@ -44,6 +44,8 @@ class Life:
         self._watches = True
         self._complained = ("", 0.0)
         self._look_at = self._prune_at = clock().monotonic()
+        # Where all is started at once, beats and workers get their time before anybody calls them dead.
+        self._calm_until = clock().monotonic() + settings.notice_late_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
 
@@ -96,7 +98,7 @@ class Life:
     def _look(self) -> None:
         with database.pool().connection() as db:
             keep_settings_targets(db, self._settings)
-            self._watches = self._watch.once(db)
+            self._watches = self._watch.once(db, calm=clock().monotonic() < self._calm_until)
             self._blackout.remember(db)
             if clock().monotonic() >= self._prune_at:
                 self._prune_at = clock().monotonic() + _PRUNE_S

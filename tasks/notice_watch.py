@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -43,8 +43,11 @@ class Watch:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def once(self, db: Connection) -> bool:
-        """One look. False: another process is at it. Raises psycopg.Error if the ledger is away."""
+    def once(self, db: Connection, *, calm: bool = False) -> bool:
+        """One look; ``calm``: what stands still is not judged yet. False: another process is at it.
+
+        Raises psycopg.Error if the ledger is away.
+        """
         alive = self._living()  # before the transaction, which may not idle while Redis is silent
         with db.transaction():
             if not trouble.my_turn(db):
@@ -55,19 +58,24 @@ class Watch:
             if since - now.at > dt.timedelta(seconds=OVERLAP_S):
                 since = _before(now.at)
                 trouble.begin_anew(db, NAME, since)
-            for look in (
-                lambda: self._stop(db, since),
-                lambda: self._broken(db, since),
-                lambda: self._streaks(db, since),
-                lambda: self._ended(db, since, upto),
-                lambda: self._incidents(db, since, upto),
-                lambda: self._standing(db, now, alive),
-                lambda: self._channels(db),
-                lambda: self._over(db),
-            ):
-                _alone(db, look)
+            told_all = all(
+                [
+                    _alone(db, lambda: self._stop(db, since)),
+                    _alone(db, lambda: self._broken(db, since)),
+                    _alone(db, lambda: self._streaks(db, since)),
+                    _alone(db, lambda: self._ended(db, since, upto)),
+                    _alone(db, lambda: self._incidents(db, since, upto)),
+                ]
+            )
+            if not calm:
+                _alone(db, lambda: self._standing(db, now, alive))
+                _alone(db, lambda: self._channels(db))
+                _alone(db, lambda: self._over(db))
             notices.sweep(db)
-            trouble.read_up_to(db, NAME, upto)
+            if (
+                told_all
+            ):  # else the next look begins here again; marks keep what was told from being told twice
+                trouble.read_up_to(db, NAME, upto)
         return True
 
     # -- schedules --------------------------------------------------------------------------------
@@ -177,8 +185,8 @@ class Watch:
         return found
 
 
-def _alone(db: Connection, look: Callable[[], None]) -> None:
-    """One look that fails must not silence the others; what the database lost ends the round, though."""
+def _alone(db: Connection, look: Callable[[], None]) -> bool:
+    """One look that fails must not silence the others; a lost connection ends the round, though."""
     try:
         with db.transaction():
             look()
@@ -186,6 +194,8 @@ def _alone(db: Connection, look: Callable[[], None]) -> None:
         if db.closed or db.broken:
             raise
         emit(Event.NOTICE_WATCH_FAILED, error=repr(error))
+        return False
+    return True
 
 
 def _stands(db: Connection, kind: str, key: str, severity: notices.Severity, **facts: Any) -> None:
@@ -214,12 +224,3 @@ def _at(word: str) -> float:
         return float(json.loads(word)["at"])
     except (ValueError, KeyError, TypeError):
         return 0.0
-
-
-def kinds() -> Sequence[str]:
-    """The kinds that the watch posts, for filters and the guide."""
-    return (
-        "schedule.failing", "schedules.failing", "schedule.error", "schedules.error", "slots.unresolved",
-        "slots.failed", "slots.expired", "slots.partial", "beat.silent", "beat.late", "workers.stuck",
-        "channel.silent", "redis.gone", "ledger.gone", "incident", "notice.target_off",
-    )  # fmt: skip

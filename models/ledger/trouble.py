@@ -145,13 +145,18 @@ def broken(db: Connection, since: dt.datetime) -> list[Broken]:
 
 
 def happened(db: Connection, since: dt.datetime, upto: dt.datetime) -> list[Happened]:
-    """Incidents in (since, upto]. A silence of all beats that was told while it stood is left out."""
+    """Incidents in (since, upto].
+
+    A silence of all beats is left out if it was told while it stood, or was as short as a restart.
+    """
     with db.cursor(row_factory=class_row(Happened)) as cursor:
         return cursor.execute(
             "SELECT i.id, i.at, i.kind, i.schedule_id, slot_public_id(i.schedule_id, i.slot_at) AS slot,"
             " i.range_from, i.range_to, i.detail FROM incidents i WHERE i.at > %s AND i.at <= %s"
             " AND NOT (i.kind = 'scheduler_down' AND EXISTS (SELECT 1 FROM notices n"
-            " WHERE n.kind = 'beat.silent' AND n.last_at >= i.range_from)) ORDER BY i.at LIMIT 200",
+            " WHERE n.kind = 'beat.silent' AND n.last_at >= i.range_from))"
+            " AND NOT (i.kind = 'scheduler_down' AND i.range_to - i.range_from < interval '1 minute')"
+            " ORDER BY i.at LIMIT 200",
             (since, upto),
         ).fetchall()
 

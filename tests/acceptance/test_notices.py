@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -136,21 +137,21 @@ def lateness(promises: Promises, hinting: Hinting, name: str) -> float:
     return spans[len(spans) // 2]
 
 
-def test_a_worker_killed_between_answer_and_mark_repeats_the_notice_once_at_most(
-    db: psycopg.Connection[Any], processes: Processes, emulator: Emulator
+@pytest.mark.parametrize(("failpoint", "shown"), [("notice.taken", 1), ("notice.answered", 2)])
+def test_a_worker_killed_on_the_way_loses_no_notice_and_repeats_it_once_at_most(
+    db: psycopg.Connection[Any], processes: Processes, emulator: Emulator, failpoint: str, shown: int
 ) -> None:
     noticing = Noticing(db)
     noticing.target("ops", "discord://11/token")
     killed = processes.worker(
-        "notify", *QUIET, wait=False,
-        JEONGSI_FAILPOINTS="notice.answered=kill@1", JEONGSI_NOTICE_URLS="", ENVIRONMENT="testing",
-    )  # fmt: skip
+        "notify", *QUIET, wait=False, JEONGSI_FAILPOINTS=f"{failpoint}=kill@1", JEONGSI_NOTICE_URLS=""
+    )
     noticing.post("한 번만")
-    eventually(lambda: not killed.running, timeout=30)
-    assert len(texts(emulator)) == 1
+    killed.assert_died_by(signal.SIGKILL, timeout=30)
+    assert len(texts(emulator)) == shown - 1
     processes.worker("notify", *QUIET, JEONGSI_NOTICE_URLS="")
     eventually(lambda: noticing.states("ops") == ["sent"], timeout=20)
-    assert len(texts(emulator)) == 2
+    assert len(texts(emulator)) == shown
 
 
 def test_postgres_away_is_told_directly(

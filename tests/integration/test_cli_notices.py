@@ -157,6 +157,19 @@ def test_the_doctor_says_that_nobody_watches(hooks: Emulator, tmp_path: Path, pg
     assert (told["level"], told["found"]) == ("warn", "ops: off, HTTP 404: Unknown Webhook")
 
 
+def test_the_doctor_names_an_address_of_the_settings_that_nobody_can_read(
+    hooks: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C90."""
+    monkeypatch.setenv("JEONGSI_NOTICE_URLS", "discord://1/t https://example.com/hush-hush")
+    clear_caches()
+    answer = jeongsi("doctor", "--json")
+    told = next(one for one in answer.json["checks"] if one["check"] == "notices")
+    assert told["level"] == "warn"
+    assert told["found"].startswith("JEONGSI_NOTICE_URLS, number 2: a plain web address is taken for Discord")
+    assert "hush-hush" not in answer.said
+
+
 def watch() -> dict[str, Any]:
     found: dict[str, Any] = next(
         one for one in jeongsi("doctor", "--json").json["checks"] if one["check"] == "watch"

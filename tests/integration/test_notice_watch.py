@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +15,12 @@ from models.ledger import beat, trouble
 from models.states import AttemptOutcome, Phase, SlotState
 from runtime import redis_keys
 from runtime.clock import clock
+from runtime.events import Event, captured
 from runtime.ids import SlotId
 from runtime.redis_client import lock_redis
 from runtime.settings import get_settings
 from tasks.notice_watch import Watch
+from tasks.notice_words import words
 from tests.integration.test_ledger_plans import full, no_scan  # noqa: F401 - a fixture
 from tests.support import databases
 from tests.support.cli import jeongsi
@@ -276,6 +280,41 @@ def test_incidents_are_told_and_a_silence_that_was_told_already_is_not_told_twic
     assert sorted(set(watched.kinds())) == ["beat.silent", "incident.slots_not_laid_down"]
 
 
+def test_a_restart_is_no_news_and_a_long_silence_is(watched: Watched) -> None:
+    for silent_s, kinds in ((20.0, []), (90.0, ["incident.scheduler_down"])):
+        watched.world.time.advance(silent_s)
+        beat.tick_done(watched.db, "beat-1", watched.world.time.now, 5)
+        watched.look(7)
+        assert watched.kinds() == kinds
+
+
+def test_a_process_that_just_started_calls_nobody_dead_and_nothing_over(watched: Watched) -> None:
+    for _ in range(2):
+        watched.world.time.advance(20)
+        watched.watch.once(watched.db)
+    assert watched.kinds() == ["beat.silent"]
+    watched.world.time.advance(600)
+    watched.watch.once(watched.db, calm=True)
+    watched.watch.once(watched.db)
+    assert watched.kinds() == ["beat.silent"]
+
+
+def test_a_look_that_fails_silences_no_other_and_is_made_up_for(watched: Watched) -> None:
+    """A broken question to one table: what it would have told is told later, the rest at once and once."""
+    schedule = watched.world.schedule()
+    watched.end(schedule, SlotState.UNRESOLVED, "unproven")
+    watched.db.execute("ALTER TABLE incidents RENAME TO incidents_away")
+    with captured() as heard:
+        watched.look(7)
+        watched.look(7)
+    watched.db.execute("ALTER TABLE incidents_away RENAME TO incidents")
+    assert [event for event, _ in heard if event is Event.NOTICE_WATCH_FAILED] != []
+    beat.record_gap(watched.db, schedule, watched.world.time.now, watched.world.time.now, "x")
+    watched.look(7)
+    assert [one["told"] + one["more"] for one in watched.all("slots.unresolved")] == [1]
+    assert len(watched.all("incident.slots_not_laid_down")) == 1
+
+
 def test_one_process_watches_at_a_time(watched: Watched, ledger_url: str) -> None:
     with databases.connect(ledger_url) as other, other.transaction():
         assert trouble.my_turn(other)
@@ -298,16 +337,18 @@ def test_ten_watches_at_once_tell_a_streak_once(watched: Watched, ledger_url: st
 
 
 def test_words_exist_in_both_languages_with_the_same_facts() -> None:
-    import re
-
-    from tasks.notice_words import words
-
     for kind, by_language in words().items():
         facts = {
             language: set(re.findall(r"\{(\w+)\}", json.dumps(said, ensure_ascii=False)))
             for language, said in by_language.items()
         }
         assert facts["ko"] == facts["en"], kind
+
+
+def test_the_guide_names_every_kind_that_is_told() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "notices.md").read_text(encoding="utf-8")
+    kinds = {kind for kind in words() if not kind.startswith("incident")} - {"again", "over", "notice.test"}
+    assert [kind for kind in sorted(kinds) if f"`{kind}`" not in guide] == []
 
 
 def test_notices_are_english_where_that_is_set(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,3 +139,25 @@ def test_a_machine_gets_json_in_apprise_s_form() -> None:
     body = _body("json", NOTE)
     assert body["type"] == "failure"
     assert (body["title"], body["message"], body["kind"]) == ("❌ 제목", "글", "test")
+
+
+def test_the_emulator_s_webhooks_are_scripted_and_read_from_another_process() -> None:
+    with Emulator() as emulator:
+        control = f"{emulator.url}/_control"
+        rules = [{"fault": "429", "channel": "slack", "room": "22", "delay_s": 3}]
+        requests.post(f"{control}/webhooks", json={"gone": ["11"], "rules": rules}, timeout=5)
+        note = {"content": "글", "text": "글"}
+        asked = [
+            requests.post(f"{emulator.url}/{path}", json=note, timeout=5).status_code
+            for path in (
+                "discord/api/webhooks/11/t", "discord/api/v10/webhooks/12/t", "slack/services/T/22/t",
+                "slack/services/T/22/t", "discord/nowhere", "slack/nowhere",
+            )
+        ]  # fmt: skip
+        state = requests.get(f"{control}/notices", timeout=5).json()
+        requests.post(f"{control}/reset", timeout=5)
+        assert requests.get(f"{control}/notices", timeout=5).json() == {"notices": [], "requests": []}
+        wrong = requests.post(f"{control}/webhooks", json={"rules": [{"colour": 1}]}, timeout=5)
+    assert asked == [404, 204, 429, 200, 404, 404]
+    assert [(one["service"], one["hook"]) for one in state["notices"]] == [("discord", "12"), ("slack", "22")]
+    assert wrong.status_code == 400
