@@ -1,4 +1,4 @@
-"""`jeongsi.notify`: other services tell the operators something. The schema is tasks/schema/notify.json."""
+"""`jeongsi.notify`: other services tell the operators something. The schema is tasks/schemas/notify.json."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.ledger.notices import Notice, Request
 from runtime import database
 from runtime.events import Event, emit
 
-_HINTS = {
+_RIGHT = {
     "required": "give it",
     "additionalProperties": "the fields are title, text, severity, kind, key, link and idempotency_key",
     "maxLength": "make it shorter",
@@ -40,7 +40,7 @@ def posted(body: Any, task_id: str) -> dict[str, Any]:
     """Check a body and post it. Raises psycopg.Error if the ledger is away: then nothing was kept."""
     errors = problems(body)
     if errors:
-        return {"id": None, "status": "refused", "errors": errors}
+        return {"id": None, "status": "refused", "duplicate_of": None, "errors": errors}
     asked = dict(body)
     key = asked.pop("idempotency_key", None) or f"task:{task_id}"
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
@@ -54,11 +54,11 @@ def posted(body: Any, task_id: str) -> dict[str, Any]:
     if status == "refused":
         wrong = {
             "field": "idempotency_key", "reason": "this key was used for another notice",
-            "hint": "take a new key for a new notice",
+            "right": "take a new key for a new notice",
         }  # fmt: skip
-        return {"id": None, "status": "refused", "duplicate_of": number, "errors": [wrong]}
+        return {"id": None, "status": "refused", "duplicate_of": str(number), "errors": [wrong]}
     return {
-        "id": number, "status": status, "duplicate_of": number if status == "duplicate" else None,
+        "id": str(number), "status": status, "duplicate_of": str(number) if status == "duplicate" else None,
         "errors": [],
     }  # fmt: skip
 
@@ -78,12 +78,12 @@ def notice_of(asked: dict[str, Any]) -> Notice:
 
 
 def problems(body: Any) -> list[dict[str, str]]:
-    """Everything that is wrong with a body, a field each: field, reason, hint."""
+    """Everything that is wrong with a body, a field each: field, reason, right."""
     if not isinstance(body, dict):
         return [_wrong("", "the argument is no JSON object", 'send {"title": "…"}')]
     long = [name for name, value in body.items() if isinstance(value, str) and len(value) > _limit(name)]
     found = [
-        _wrong(name, f"it is longer than {_limit(name)} characters", _HINTS["maxLength"]) for name in long
+        _wrong(name, f"it is longer than {_limit(name)} characters", _RIGHT["maxLength"]) for name in long
     ]
     # A pattern takes its time on 10 MB, so what is too long never meets one.
     shorter = body | {name: "x" for name in long if name in schema()["properties"]}
@@ -100,7 +100,7 @@ def problems(body: Any) -> list[dict[str, str]]:
 @lru_cache(maxsize=1)
 def schema() -> dict[str, Any]:
     """The contract, as docs/schema/notify.json shows it."""
-    text = resources.files("tasks").joinpath("schema/notify.json").read_text(encoding="utf-8")
+    text = resources.files("tasks").joinpath("schemas/notify.json").read_text(encoding="utf-8")
     read: dict[str, Any] = json.loads(text)
     return read
 
@@ -122,10 +122,10 @@ def _explained(error: Any) -> dict[str, str]:
     rule = str(error.validator)
     if rule == "required":
         field = next(name for name in error.validator_value if name not in error.instance)
-        return _wrong(field, "it is missing", _HINTS[rule])
+        return _wrong(field, "it is missing", _RIGHT[rule])
     if rule == "additionalProperties":
         unknown = sorted(set(error.instance) - set(schema()["properties"]))
-        return _wrong(", ".join(unknown)[:200], "there is no such field", _HINTS[rule])
+        return _wrong(", ".join(unknown)[:200], "there is no such field", _RIGHT[rule])
     if rule == "pattern":
         return _wrong(field, "its form is not taken", _PATTERNS.get(field, "a text without NUL"))
     reasons = {
@@ -134,7 +134,7 @@ def _explained(error: Any) -> dict[str, str]:
         "type": "it is no text",
         "enum": "there is no such severity",
     }
-    return _wrong(field, reasons.get(rule, rule), _HINTS.get(rule, "see docs/schema/notify.json"))
+    return _wrong(field, reasons.get(rule, rule), _RIGHT.get(rule, "see docs/schema/notify.json"))
 
 
 def _storable(text: str) -> bool:
@@ -145,5 +145,5 @@ def _storable(text: str) -> bool:
     return True
 
 
-def _wrong(field: str, reason: str, hint: str) -> dict[str, str]:
-    return {"field": field, "reason": reason, "hint": hint}
+def _wrong(field: str, reason: str, right: str) -> dict[str, str]:
+    return {"field": field, "reason": reason, "right": right}

@@ -72,11 +72,9 @@ class Handler(BaseHTTPRequestHandler):
     def _serve_webhook(self, service: str, rest: list[str], path: str, body: bytes) -> None:
         hooks = self.emulator.webhooks
         said = hooks.meet(service, self.command, rest, self.path, _json(body))
-        rule = (
-            None
-            if said.status in (404, 401)
-            else hooks.faults.choose(service, rest[-2], None, path, lookup=False)
-        )
+        hook = rest[-2] if len(rest) > 1 else None
+        met = said.status not in (401, 404, 405)
+        rule = hooks.faults.choose(service, hook, None, path, lookup=False) if met else None
         if rule and self._webhook_stopped(service, rule):
             return
         if said.effect is not None:

@@ -24,9 +24,7 @@ REQUESTS_KEPT = 100_000
 
 
 class Emulator:
-    """Three bridges at {url}/key, {url}/lookup and {url}/none, webhooks at {url}/discord and {url}/slack, and
-
-    {url}/_control.
+    """Bridges at {url}/key, {url}/lookup, {url}/none, webhooks at {url}/discord, {url}/slack; {url}/_control.
 
     `start` binds and serves in a thread; `stop` also cuts the connections that are open. A stopped one can
     be started again and keeps its port, keys and receipts. Use as a context manager does both.

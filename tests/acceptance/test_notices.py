@@ -96,7 +96,7 @@ def test_a_service_tells_something_by_task_and_hears_what_became_of_it(
     refused = tell({"title": "", "severity": "loud", "link": "ftp://x", "extra": 1, "kind": "A B"})
     assert refused["status"] == "refused"
     assert {one["field"] for one in refused["errors"]} == {"title", "severity", "link", "extra", "kind"}
-    assert all(one["reason"] and one["hint"] for one in refused["errors"])
+    assert all(one["reason"] and one["right"] for one in refused["errors"])
     assert tell(None)["status"] == "refused"
     eventually(lambda: texts(emulator) == ["**❌ 결제 실패 12건**\n확인하십시오"])
     with redis.Redis.from_url(env["REDIS_URL"], decode_responses=True) as client:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_page_shows_the_schema_that_the_code_uses() -> None:
-    """tasks/schema/notify.json is the truth; docs/schema/notify.json is its copy for readers."""
+    """tasks/schemas/notify.json is the truth; docs/schema/notify.json is its copy for readers."""
     shown = json.loads((ROOT / "docs" / "schema" / "notify.json").read_text(encoding="utf-8"))
     assert shown == schema()
 
@@ -60,7 +60,7 @@ def test_a_good_body_is_taken(body: dict[str, Any]) -> None:
 def test_a_bad_body_is_refused_field_by_field(body: Any, fields: list[str]) -> None:
     found = problems(body)
     assert sorted({one["field"] for one in found}) == fields
-    assert all(one["reason"] and one["hint"] for one in found)
+    assert all(one["reason"] and one["right"] for one in found)
     assert len(json.dumps(found)) < 2000
 
 
