@@ -23,7 +23,9 @@ def send(url: str, note: Note, deadline_s: float) -> Heard:
         return Heard("gone", "apprise_cannot_read_it")
     plugin.socket_connect_timeout = plugin.socket_read_timeout = deadline_s / 2
     try:
-        sent = plugin.notify(title=quiet(note.head), body=quiet(note.body), notify_type=_type(note))
+        # An empty body is refused by Apprise itself, so a notice without text says its title there.
+        body = quiet(note.body or note.head)
+        sent = plugin.notify(title=quiet(note.head), body=body, notify_type=_type(note))
     except Exception as error:  # a plugin of many hands; its message may hold the address
         return Heard("failed", f"apprise: {type(error).__name__}")
     return Heard("sent") if sent else Heard("failed", "apprise: not sent")
