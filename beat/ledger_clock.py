@@ -30,6 +30,7 @@ class LedgerClock:
         self._high = float("inf")
         self._sampled_at = self._host.monotonic()
         self._frozen_until = float("-inf")
+        self.jumped_s: float | None = None  # the last jump, until whoever tells of it takes it away
 
     @property
     def known(self) -> bool:
@@ -65,6 +66,7 @@ class LedgerClock:
         jump = low - was_high if low > was_high else high - was_low
         if abs(jump) > JUMP_S:
             self._frozen_until = now + FREEZE_S
+            self.jumped_s = round(jump, 3)
             emit(Event.CLOCK_JUMPED, jump_s=round(jump, 3), freeze_s=FREEZE_S)
         return abs(jump) <= STEP_S
 

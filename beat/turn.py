@@ -78,6 +78,9 @@ class Turn:
         for _ in range(1 if self.clock.known else 5):
             if not self.clock.sample(lambda: ledger.now(db)):
                 self._publisher.drop_ahead()
+        if self.clock.jumped_s is not None:
+            ledger.record_jump(db, self.clock.jumped_s)
+            self.clock.jumped_s = None
 
     def _close_late(self, db: Connection, agenda: Agenda) -> None:
         closed = 0

@@ -77,6 +77,13 @@ class Event(StrEnum):
     PARTITIONS_MADE = "upkeep.partitions_made"
     PARTITIONS_DROPPED = "upkeep.partitions_dropped"
     ROWS_PRUNED = "upkeep.rows_pruned"
+    # Notices to operators.
+    NOTICE_POSTED = "notice.posted"
+    NOTICE_SENT = "notice.sent"
+    NOTICE_NOT_SENT = "notice.not_sent"
+    NOTICE_TARGET_OFF = "notice.target_off"
+    NOTICE_WATCH_FAILED = "notice.watch_failed"
+    SCHEDULE_STOPPED = "schedule.stopped"
 
 
 class Sentence(NamedTuple):
@@ -153,6 +160,12 @@ SENTENCES: Mapping[Event, Sentence] = {
     Event.PARTITIONS_MADE: _info("Partitions were made ahead: {names}"),
     Event.PARTITIONS_DROPPED: _info("Partitions past retention were dropped: {names}"),
     Event.ROWS_PRUNED: _info("{count} quota counts, incidents and orphans past retention were deleted"),
+    Event.NOTICE_POSTED: _info("Notice {notice_id} ({kind}, {severity}): {title}"),
+    Event.NOTICE_SENT: _info("Notice {notice_id} was taken by {target}"),
+    Event.NOTICE_NOT_SENT: _warning("Notice {notice_id} did not reach {target}: {reason}"),
+    Event.NOTICE_TARGET_OFF: _error("Notices to {target} are switched off: {reason}"),
+    Event.NOTICE_WATCH_FAILED: _warning("The watch could not look or tell and does so again: {error}"),
+    Event.SCHEDULE_STOPPED: _error("Schedule {schedule_id} is stopped after {failures} failures in a row"),
 }
 
 Subscriber = Callable[[Event, Mapping[str, Any]], None]

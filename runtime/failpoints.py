@@ -56,6 +56,9 @@ NAMES: dict[str, str] = {
     "beat.prepared": "a batch for an instant ahead is prepared in memory",
     "beat.pushed": "hints are in the broker, the tick not ended",
     "beat.republished": "hints were published again",
+    # A notice is sent.
+    "notice.taken": "a notice is leased for one target, nothing written",
+    "notice.answered": "the target has answered, the ledger does not know it yet",
 }
 
 _RULE = re.compile(

@@ -14,7 +14,7 @@ import structlog
 from runtime.settings import Settings, get_settings
 
 # Told once by our own events; by the library again at every attempt.
-QUIET = {"psycopg.pool": "ERROR", "urllib3": "WARNING"}
+QUIET = {"psycopg.pool": "ERROR", "urllib3": "WARNING", "apprise": "CRITICAL"}
 TEXT_SHOWN = 50  # characters of a message's text that a log may hold
 LONGEST = 2000
 
@@ -23,6 +23,7 @@ _SECRET = re.compile(
 )
 _TEXT = frozenset({"text", "body", "content", "message", "message_text", "content_text", "rendered"})
 _IN_URL = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
+_WEBHOOK = re.compile(r"(/webhooks/\d+/|/services/[\w-]+/[\w-]+/)[\w-]+")
 _BEARER = re.compile(r"\b(Bearer|KakaoAK|Basic)\s+[\w.~+/=-]+", re.I)
 
 
@@ -46,8 +47,8 @@ def _masked_value(key: str, value: Any) -> Any:
 
 
 def masked_text(text: str) -> str:
-    """Passwords inside addresses and Authorization values hidden."""
-    return _BEARER.sub(r"\1 ***", _IN_URL.sub(r"\1:***@", text))
+    """Passwords inside addresses, Authorization values and webhooks' tokens hidden."""
+    return _WEBHOOK.sub(r"\1***", _BEARER.sub(r"\1 ***", _IN_URL.sub(r"\1:***@", text)))
 
 
 def _cut(text: str, longest: int) -> str:

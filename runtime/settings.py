@@ -126,6 +126,22 @@ class Settings(BaseSettings):
     flower_user: str = "jeongsi"
     flower_password: SecretStr | None = None
 
+    # Notices to operators. Addresses are secrets: a webhook's URL is all that is needed to write to it.
+    notice_urls: SecretStr | None = None
+    notice_language: Literal["ko", "en"] = "ko"
+    notice_per_hour: Annotated[int, Field(ge=1, le=3600)] = 20
+    notice_burst: Annotated[int, Field(ge=1, le=100)] = 5
+    notice_deadline_s: Seconds = 10.0
+    notice_watch_s: Seconds = 10.0
+    notice_late_s: Seconds = 10.0
+    notice_streak: Count = 3
+    error_after: Annotated[int, Field(ge=0, le=1000)] = 5
+    discord_url: WebUrl = "https://discord.com"
+    slack_url: WebUrl = "https://hooks.slack.com"
+
+    # What secrets in tables are sealed with; without one, outside production, a key is made and kept in home.
+    secret_key: SecretStr | None = None
+
     # Fault tests only; refused in production.
     failpoints: str = ""
 

@@ -213,6 +213,15 @@ def record_gap(db: Connection, schedule_id: int, start: dt.datetime, end: dt.dat
     )
 
 
+def record_jump(db: Connection, jump_s: float) -> None:
+    """One incident row: the database's clock stepped."""
+    db.execute(
+        "INSERT INTO incidents (at, kind, detail)"
+        " VALUES (ledger_now(), 'clock_jumped', jsonb_build_object('jump_s', %s::float8))",
+        (jump_s,),
+    )
+
+
 def mark_unreadable(
     db: Connection, schedule_id: int, version: int, why: str, *, had_none: bool = False
 ) -> bool:

@@ -7,6 +7,7 @@ import typer
 from ops.cli import (
     db,
     messages,
+    notices,
     rooms,
     schedule_changes,  # noqa: F401 - adds its commands to the schedule group
     schedules,
@@ -46,3 +47,4 @@ app.command(epilog=example("jeongsi emulator --port 8088 --receipts receipts.jso
     system.emulator
 )
 app.add_typer(system.bridge, name="bridge")
+app.add_typer(notices.app, name="notice")

@@ -26,6 +26,24 @@ def findings(client: redis.Redis) -> Iterator[Finding]:
         yield _queue(client, queue)
 
 
+def notices(client: redis.Redis, targets: int) -> Finding:
+    """Whether somebody watches and tells, if anybody is to be told."""
+    watching = len(list(_alive(client, "notify")))
+    if watching:
+        return ok("watch", f"{watching} worker{'s' * (watching > 1)} on notify")
+    if not targets:
+        return warn(
+            "watch", "nobody is told when something stands still",
+            "add a target (`jeongsi notice add --help`) and start `celery -A workers worker -Q notify`",
+        )  # fmt: skip
+    todo = "start one: `make up`, or `celery -A workers worker -Q notify`; until then no notice is sent"
+    return fail(
+        "watch",
+        f"no worker takes from notify, and nobody tells the {targets} target{'s' * (targets > 1)} anything",
+        todo,
+    )
+
+
 def _version(info: dict[str, Any]) -> Finding:
     server = "Valkey" if "valkey_version" in info else "Redis"
     version = str(info.get("valkey_version") or info.get("redis_version"))

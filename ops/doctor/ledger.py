@@ -37,6 +37,7 @@ def findings(db: Connection, settings: Settings) -> Iterator[Finding]:
     yield from _channels(db, settings)
     yield _broken_schedules(db)
     yield _unresolved(db)
+    yield _notice_targets(db, settings)
 
 
 def _one(db: Connection, statement: str, *values: object) -> Any:
@@ -125,6 +126,32 @@ def _broken_schedules(db: Connection) -> Finding:
     if broken:
         return warn("schedules", f"{broken} cannot run", "see `jeongsi schedule list --status error`")
     return ok("schedules", "none is broken")
+
+
+def _notice_targets(db: Connection, settings: Settings) -> Finding:
+    """Targets that are off, or fail, and addresses of the settings that nobody can read."""
+    from gateways.notices import BadAddress, parse
+    from tasks.notice_delivery import urls
+
+    rows = db.execute(
+        "SELECT name, enabled, coalesce(disabled_reason, last_error, ''), failures FROM notice_targets"
+        " ORDER BY name"
+    ).fetchall()
+    off = [f"{name}: off, {why}" for name, enabled, why, _ in rows if not enabled]
+    off += [f"{name}: {why}, {n} failures" for name, enabled, why, n in rows if enabled and n > 0]
+    for number, url in enumerate(urls(settings), 1):
+        try:
+            parse(url, settings)
+        except BadAddress as wrong:
+            off.append(f"JEONGSI_NOTICE_URLS, number {number}: {wrong}")
+    if off:
+        todo = "mend the address, then `jeongsi notice enable NAME`; `jeongsi notice test NAME` tries it"
+        return warn("notices", "; ".join(off), todo)
+    return ok("notices", f"{_counted(len(rows))}, none in trouble" if rows else "no target")
+
+
+def _counted(targets: int) -> str:
+    return "1 target" if targets == 1 else f"{targets} targets"
 
 
 def _unresolved(db: Connection) -> Finding:

@@ -55,6 +55,22 @@ def _database(settings: Settings) -> Iterator[Finding]:
             yield fail("database", f"a question to it failed: {error}".strip(), "look into its log")
 
 
+def _targets(settings: Settings) -> int:
+    """How many targets are to be told; those of the settings count before any worker has kept them."""
+    from tasks.notice_delivery import urls
+
+    kept = 0
+    try:
+        with psycopg.connect(settings.database_url or "", connect_timeout=3) as db:
+            row = db.execute(
+                "SELECT count(*) FROM notice_targets WHERE enabled AND address IS NOT NULL"
+            ).fetchone()
+            kept = int(row[0]) if row else 0
+    except psycopg.Error:
+        pass  # told above
+    return kept + len(urls(settings))
+
+
 def _redis(settings: Settings) -> Iterator[Finding]:
     if settings.redis_url is None:
         yield fail("redis", "none is known", "start it with `make up`, or set REDIS_URL")
@@ -63,6 +79,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
     try:
         with closing(client):
             yield from broker.findings(client)
+            yield broker.notices(client, _targets(settings))
     except redis.RedisError as error:
         todo = (
             "start it (`make up`), or mend REDIS_URL; until then workers poll the database, a little slower"

@@ -6,6 +6,8 @@ GET  /_control/faults             rules with their hits, rates, seed, counts
 POST /_control/faults             {"rules": [{"fault", "room", "key", "path", "channel", "count", "delay_s"}],
                                    "rates": {"429": 0.01}, "rate": 0.02, "clear": true}
 POST /_control/settings           {"lookup_lag_s", "deliver_after_s", "slow_s", "missing_rooms": []}
+GET  /_control/notices            what the Discord and Slack webhooks were given, and every request they saw
+POST /_control/webhooks           {"gone": [ids], "rules": [{"fault", "channel", "room", "count", "delay_s"}]}
 POST /_control/reset              no faults, no remembered keys (the receipt file stays)
 """
 
@@ -43,6 +45,13 @@ def handle(emulator: Emulator, method: str, name: str, target: str, body: bytes)
                 return Answer(200, emulator.faults.state())
             case "POST", "settings":
                 _set(emulator, asked)
+                return Answer(200, {})
+            case "GET", "notices":
+                return Answer(200, emulator.webhooks.state())
+            case "POST", "webhooks":
+                emulator.webhooks.gone |= {str(one) for one in asked.get("gone", [])}
+                for one in asked.get("rules", []):
+                    emulator.webhooks.faults.add(_rule(one))
                 return Answer(200, {})
             case "POST", "reset":
                 emulator.reset()

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from ops.emulator import control
 from ops.emulator.bridge import Answer, Bridge, Content, accepted, error
 from ops.emulator.faults import Rule
+from ops.emulator.webhooks import Said
 
 if TYPE_CHECKING:
     from ops.emulator.server import Emulator, EmulatorServer
@@ -54,6 +55,9 @@ class Handler(BaseHTTPRequestHandler):
         if first == "_control":
             self._answer(control.handle(self.emulator, self.command, "/".join(rest), self.path, body))
             return
+        if first in ("discord", "slack"):
+            self._serve_webhook(first, rest, path, body)
+            return
         bridge = next((one for kind, one in self.emulator.bridges.items() if kind == first), None)
         if bridge is None:
             self._answer(error(404, "not_found", "bridges are at /key, /lookup and /none"))
@@ -64,6 +68,40 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(error(401, "unauthorized", "a valid bearer token is needed"))
             return
         self._serve_bridge(bridge, path, rest, body)
+
+    def _serve_webhook(self, service: str, rest: list[str], path: str, body: bytes) -> None:
+        hooks = self.emulator.webhooks
+        said = hooks.meet(service, self.command, rest, self.path, _json(body))
+        hook = rest[-2] if len(rest) > 1 else None
+        met = said.status not in (401, 404, 405)
+        rule = hooks.faults.choose(service, hook, None, path, lookup=False) if met else None
+        if rule and self._webhook_stopped(service, rule):
+            return
+        if said.effect is not None:
+            hooks.receive(said.effect)
+        if rule is None or not self._webhook_spoiled(rule):
+            self._say(said)
+
+    def _webhook_stopped(self, service: str, rule: Rule) -> bool:
+        """The faults without an effect; 429 in the service's own form. True: the request is over."""
+        if rule.fault == "429":
+            self._say(self.emulator.webhooks.limited(service, 1.0 if rule.delay_s is None else rule.delay_s))
+            return True
+        if rule.fault in ("500_before", "503"):
+            self._html(int(rule.fault[:3]), "<h1>Server Error</h1>")
+            return True
+        return rule.fault != "4xx" and self._stopped_before(rule)
+
+    def _webhook_spoiled(self, rule: Rule) -> bool:
+        if rule.fault == "500_after":
+            self._html(500, "<h1>Server Error</h1>")
+            return True
+        if rule.fault in ("accept_then_drop", "reset_after", "slow_after"):
+            return self._spoiled_after(rule, Answer(200, {}))
+        return False
+
+    def _say(self, said: Said) -> None:
+        self._write(said.status, said.body, said.content_type, said.headers)
 
     def _serve_bridge(self, bridge: Bridge, path: str, rest: list[str], body: bytes) -> None:
         match self.command, rest:

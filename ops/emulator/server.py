@@ -15,6 +15,7 @@ from ops.emulator.bridge import KINDS, Behaviour, Bridge, Kind
 from ops.emulator.faults import Faults
 from ops.emulator.handler import Handler
 from ops.emulator.receipts import Receipts
+from ops.emulator.webhooks import Webhooks
 from runtime.clock import SystemClock
 
 __all__ = ["KINDS", "Emulator", "EmulatorServer"]
@@ -23,7 +24,7 @@ REQUESTS_KEPT = 100_000
 
 
 class Emulator:
-    """Three bridges at {url}/key, {url}/lookup and {url}/none, and {url}/_control.
+    """Bridges at {url}/key, {url}/lookup, {url}/none, webhooks at {url}/discord, {url}/slack; {url}/_control.
 
     `start` binds and serves in a thread; `stop` also cuts the connections that are open. A stopped one can
     be started again and keeps its port, keys and receipts. Use as a context manager does both.
@@ -44,6 +45,7 @@ class Emulator:
         self.receipts = Receipts(Path(receipts_path) if receipts_path else None)
         self.faults = Faults(seed, rates)
         self.behaviour = behaviour or Behaviour()
+        self.webhooks = Webhooks(seed, self.now)
         self.bridges: dict[Kind, Bridge] = {
             kind: Bridge(kind, self.receipts, self.behaviour, self.now, seed) for kind in KINDS
         }
@@ -88,6 +90,7 @@ class Emulator:
         """No faults, no remembered keys, no request log. The receipt file is append-only and stays."""
         self.faults.clear()
         self.requests.clear()
+        self.webhooks.reset()
         for bridge in self.bridges.values():
             bridge.forget()
 

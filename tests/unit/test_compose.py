@@ -45,7 +45,7 @@ def test_the_compose_file_keeps_to_the_specification() -> None:
 
 
 def test_every_part_of_the_system_is_there_and_the_beat_twice() -> None:
-    assert {"postgres", "redis", "beat", "send", "confirm", "tracking", "flower"} <= set(SERVICES)
+    assert {"postgres", "redis", "beat", "send", "confirm", "notify", "tracking", "flower"} <= set(SERVICES)
     assert SERVICES["beat"]["deploy"]["replicas"] == 2
 
 

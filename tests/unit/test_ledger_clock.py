@@ -92,6 +92,7 @@ def test_a_jump_voids_what_was_prepared_and_freezes_for_a_while(
     with captured() as told:
         assert not clock.sample(database.ask)
     assert [event for event, _ in told] == [Event.CLOCK_JUMPED]
+    assert clock.jumped_s == pytest.approx(jump_s, abs=0.1)
     frozen = [clock.frozen]
     host.advance(FREEZE_S + 1)
     assert clock.sample(database.ask)
