@@ -7,7 +7,7 @@ from typing import Protocol
 
 from gateways.capabilities import Capabilities
 from gateways.message import PartToSend, RoomAddress
-from gateways.outcomes import LookUp, NotSent, Outcome
+from gateways.outcomes import LookUp, NotSent, Outcome, RejectedFinal
 
 
 class Line(Protocol):
@@ -28,8 +28,9 @@ class Adapter(Protocol):
         """What the provider can do; asked once, then kept. Raises CapabilitiesUnavailable."""
         ...
 
-    def open(self, room: RoomAddress) -> Line | NotSent:
-        """Everything slow before the point of no return: DNS, TCP, TLS, tokens."""
+    def open(self, room: RoomAddress) -> Line | NotSent | RejectedFinal:
+        """Everything slow before the point of no return: DNS, TCP, TLS, tokens. RejectedFinal: nothing can be
+        sent before a person acts, and its reason says what they do."""
         ...
 
     def send(

@@ -17,6 +17,7 @@ class Capabilities:
     lookup_lag_s           how long an accepted message may stay invisible to the look-up, seconds
     confirms               the look-up tells `delivered` apart from `accepted`
     text_limit             characters (code points) of one text
+    long_text              what is done with a longer one: refused, or split into several parts
     max_image_bytes        bytes of one image before encoding
     max_in_flight          reserved: requests at once to the whole provider. This version does not honour it;
                            rooms of one device are served one at a time
@@ -30,6 +31,7 @@ class Capabilities:
     lookup_lag_s: float = 0.0
     confirms: bool = False
     text_limit: int = 1000
+    long_text: Literal["refuse", "split"] = "refuse"
     images: bool = False
     max_images: int = 0
     max_image_bytes: int = 0

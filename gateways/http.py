@@ -17,7 +17,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from requests import RequestException, Response
 from requests.structures import CaseInsensitiveDict
@@ -148,9 +148,10 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         json: Any = None,
         *,
+        form: Mapping[str, str] | None = None,
         write_by: float | None = None,
     ) -> Reply | NotSent | Unknown:
-        """One request to `path` (below the base path, already percent-encoded).
+        """One request to `path` (below the base path, already percent-encoded), with a JSON body or a form.
 
         `write_by`: monotonic instant after which the first byte must not leave (rule R6); checked right at
         the write, and missing it is NotSent `guard_missed`.
@@ -159,7 +160,7 @@ class Transport:
         nothing has left then.
         """
         started = self._clock.monotonic()
-        request = self._request(method, path, headers or {}, json)
+        request = self._request(method, path, headers or {}, _body(json, form))
         wire = prepared.take()
         if wire is None:
             return NotSent("connection_used")
@@ -213,7 +214,9 @@ class Transport:
         reply = Reply(response.status_code, response.headers, body, not whole, _wrote_ms(wire, started))
         return reply, whole
 
-    def _request(self, method: str, path: str, headers: Mapping[str, str], json: Any) -> WireRequest:
+    def _request(
+        self, method: str, path: str, headers: Mapping[str, str], body: tuple[bytes, str] | None
+    ) -> WireRequest:
         request = WireRequest()
         request.method = method
         request.target = self.base_path + path
@@ -227,10 +230,9 @@ class Transport:
                 **headers,
             }
         )
-        if json is not None:
-            request.body = _json.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
-            request.headers["Content-Type"] = "application/json; charset=utf-8"
-            request.headers["Content-Length"] = str(len(request.body))
+        if body is not None:
+            request.body, request.headers["Content-Type"] = body
+            request.headers["Content-Length"] = str(len(body[0]))
         return request
 
     def _pop_idle(self) -> Wire | None:
@@ -243,6 +245,16 @@ class Transport:
                 self._idle.append(wire)
                 return
         wire.close()
+
+
+def _body(json: Any, form: Mapping[str, str] | None) -> tuple[bytes, str] | None:
+    """The bytes and their type; ValueError for half a surrogate pair."""
+    if form is not None:
+        return urlencode(form).encode(), "application/x-www-form-urlencoded;charset=utf-8"
+    if json is None:
+        return None
+    text = _json.dumps(json, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(), "application/json; charset=utf-8"
 
 
 def _tls_context(ca_file: str | None) -> ssl.SSLContext:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 
 from gateways.adapter import Adapter
 from gateways.bridge.adapter import BridgeAdapter
 from gateways.errors import UnknownChannel, UnusableChannel
 from gateways.http import Transport
+from gateways.kakao.adapter import FRIENDS, MEMO, KakaoAdapter, Way
+from gateways.kakao.tokens import AppKeys, Tokens, TokenStore
 from runtime.settings import Settings, get_settings
 
 _adapters: dict[tuple[str, str], Adapter] = {}
+_token_store: Callable[[], TokenStore] | None = None
 _lock = threading.Lock()
+_KAKAO = {"kakao-memo": MEMO, "kakao-friends": FRIENDS}
 
 
 def adapter_for(channel: str) -> Adapter:
@@ -29,6 +34,12 @@ def adapter_for(channel: str) -> Adapter:
         if (channel, url) not in _adapters:
             _adapters[channel, url] = _build(channel, url, settings)
         return _adapters[channel, url]
+
+
+def use_token_store(store: Callable[[], TokenStore]) -> None:
+    """Where Kakao's tokens are kept: gateways know no database, so whoever starts a process says it."""
+    global _token_store
+    _token_store = store
 
 
 def close_adapters() -> None:
@@ -52,6 +63,8 @@ os.register_at_fork(after_in_child=_after_fork)
 
 def _build(channel: str, url: str, settings: Settings) -> Adapter:
     kind, _, base_url = url.partition("+")
+    if kind in _KAKAO:
+        return _kakao(channel, _KAKAO[kind], base_url, settings)
     if kind == "iris":
         raise UnusableChannel(channel, "iris comes with a later version; this one speaks bridge+http(s)://")
     if kind != "bridge":
@@ -64,3 +77,32 @@ def _build(channel: str, url: str, settings: Settings) -> Adapter:
         raise UnusableChannel(channel, str(error)) from None
     token = settings.bridge_token
     return BridgeAdapter(channel, transport, token=token.get_secret_value() if token else None)
+
+
+def _kakao(channel: str, way: Way, base_url: str, settings: Settings) -> Adapter:
+    if _token_store is None:
+        raise UnusableChannel(channel, "this process was not told where Kakao's tokens are kept")
+    api = Transport(base_url, deadline_s=_kakao_deadline_s(settings))
+    tokens = kakao_tokens(_token_store())
+    return KakaoAdapter(
+        channel, way, api, tokens, link=settings.kakao_link, long_text=settings.kakao_long_text
+    )
+
+
+def kakao_tokens(store: TokenStore) -> Tokens:
+    """The Kakao account's token, kept in ``store`` and refreshed at kauth."""
+    auth, keys = kakao_login()
+    return Tokens(store, auth, keys, ahead_s=get_settings().kakao_refresh_ahead_s)
+
+
+def kakao_login() -> tuple[Transport, AppKeys]:
+    """The way to kauth, and the app's own keys."""
+    settings = get_settings()
+    key, secret = settings.kakao_rest_api_key, settings.kakao_client_secret
+    keys = AppKeys(key.get_secret_value() if key else None, secret.get_secret_value() if secret else None)
+    return Transport(settings.kakao_auth_url, deadline_s=_kakao_deadline_s(settings)), keys
+
+
+def _kakao_deadline_s(settings: Settings) -> float:
+    """The lease at the point of no return covers the general deadline, no more."""
+    return min(settings.kakao_timeout_s, settings.http_deadline_s)

@@ -81,10 +81,26 @@ class Room(Base):
     limits_reason: Mapped[str | None]
     limits_by: Mapped[str | None]
     created_at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
+    address: Mapped[str | None]
     __table_args__ = (
         UniqueConstraint("room_id", name="rooms_room_id_key"),
         Index("rooms_organisation_idx", "organisation_id"),
     )
+
+
+class KakaoToken(Base):
+    """The tokens of the Kakao account that sends, sealed (runtime.sealing)."""
+
+    __tablename__ = "kakao_tokens"
+    account: Mapped[str] = mapped_column(primary_key=True)
+    access: Mapped[bytes] = mapped_column(LargeBinary)
+    refresh: Mapped[bytes | None] = mapped_column(LargeBinary)
+    expires_at: Mapped[dt.datetime | None]
+    refresh_expires_at: Mapped[dt.datetime | None]
+    scopes: Mapped[str] = mapped_column(server_default=text("''"))
+    seed: Mapped[str | None]
+    updated_at: Mapped[dt.datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    updated_by: Mapped[str]
 
 
 class RoomGate(Base):
@@ -324,6 +340,7 @@ class Part(Base):
     done_at: Mapped[dt.datetime | None]
     confirmed_at: Mapped[dt.datetime | None]
     provider_msg_id: Mapped[str | None]
+    refused: Mapped[list[Any] | None]
     __table_args__ = _BY_SLOT_TIME
 
 

@@ -42,6 +42,11 @@ def of_emulator(base: str | None) -> dict[str, str]:
     return {f"emulator-{kind}": f"bridge+{base.rstrip('/')}/{kind}" for kind in ("key", "lookup", "none")}
 
 
+def of_kakao(api_url: str) -> dict[str, str]:
+    """Kakao's own API: memos to the account itself, messages to its friends."""
+    return {name: f"{name}+{api_url}" for name in ("kakao-memo", "kakao-friends")}
+
+
 def _split(entry: str) -> tuple[str | None, str]:
     before, equals, after = entry.partition("=")
     return (before.strip(), after.strip()) if equals and "://" not in before else (None, entry)

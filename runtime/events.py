@@ -52,6 +52,8 @@ class Event(StrEnum):
     JOURNAL_WRITTEN = "journal.written"
     JOURNAL_REPLAYED = "journal.replayed"
     CHANNEL_DOWN = "channel.down"
+    KAKAO_TOKEN_REFRESHED = "kakao.token_refreshed"  # noqa: S105 - a name
+    KAKAO_LOGIN_NEEDED = "kakao.login_needed"
     # The beat.
     BEAT_STARTED = "beat.started"
     BEAT_STOPPED = "beat.stopped"
@@ -136,6 +138,8 @@ SENTENCES: Mapping[Event, Sentence] = {
     ),
     Event.JOURNAL_REPLAYED: _info("{count} journal entries are in the ledger now"),
     Event.CHANNEL_DOWN: _error("Channel {channel} is down: {reason}"),
+    Event.KAKAO_TOKEN_REFRESHED: _info("The Kakao token was refreshed and is good until {until}"),
+    Event.KAKAO_LOGIN_NEEDED: _error("Nothing goes out by Kakao until a person logs in: {reason}"),
     Event.BEAT_STARTED: _info("Beat {node} has started"),
     Event.BEAT_STOPPED: _info("Beat {node} has stopped"),
     Event.TICK_FAILED: _error("A tick failed and is repeated: {error}"),

@@ -17,6 +17,11 @@ def slot_lock(slot_id: SlotId) -> str:
     return f"{PREFIX}lock:slot:{slot_id}"
 
 
+def kakao_refresh() -> str:
+    """Who refreshes the Kakao token now: a random token. Lives 15 s, given back when the refresh is over."""
+    return f"{PREFIX}lock:kakao-refresh"
+
+
 def workers(queue: str) -> str:
     """Living workers of a queue: a hash, node -> JSON {at, threads, free, service_ms}, written every second.
 

@@ -70,6 +70,10 @@ class Settings(BaseSettings):
     kakao_api_url: WebUrl = "https://kapi.kakao.com"
     kakao_auth_url: WebUrl = "https://kauth.kakao.com"
     kakao_bot_url: BotUrls = ""
+    kakao_timeout_s: Seconds = 5.0
+    kakao_refresh_ahead_s: Seconds = 600.0
+    kakao_long_text: Literal["split", "refuse"] = "split"
+    kakao_link: WebUrl = "https://talk.kakao.com"
     playauto_api_url: WebUrl = "https://openapi.playauto.io/api"
     playauto_api_key: SecretStr | None = None
     playauto_email: str | None = None
@@ -183,8 +187,11 @@ class Settings(BaseSettings):
         return self
 
     def channels(self) -> dict[str, str]:
-        """Channel name -> URL of the room bot behind it: KAKAO_BOT_URL's, then the emulator's."""
-        return _channels.parse(self.kakao_bot_url) | _channels.of_emulator(self.emulator_url)
+        """Channel name -> URL behind it: KAKAO_BOT_URL's room bots, Kakao's own API if there is a credential
+        for it, then the emulator's."""
+        own = (self.kakao_access_token, self.kakao_refresh_token, self.kakao_rest_api_key)
+        kakao = _channels.of_kakao(self.kakao_api_url) if any(own) else {}
+        return _channels.parse(self.kakao_bot_url) | kakao | _channels.of_emulator(self.emulator_url)
 
     def needed_database_url(self) -> str:
         """`database_url`, or a SettingsError that says how to get one."""

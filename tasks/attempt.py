@@ -15,7 +15,7 @@ import psycopg
 from gateways.adapter import Line
 from gateways.errors import GatewayError
 from gateways.message import PartToSend, RoomAddress
-from gateways.outcomes import NotSent, Outcome
+from gateways.outcomes import NotSent, Outcome, RejectedFinal
 from gateways.registry import adapter_for
 from models.ledger.worker import Evidence, Lease, Ponr, Settle
 from models.states import AttemptOutcome, PartState, SlotState
@@ -93,6 +93,8 @@ def _send_part(rt: Engine, attempt: Attempt, part: PartPlan) -> Step:
     line = attempt.adapter.open(attempt.address)
     if isinstance(line, NotSent):
         return not_sent(rt, attempt, part, line.reason)
+    if isinstance(line, RejectedFinal):
+        return attempt.close(SlotState.FAILED, f"rejected: {line.reason}")
     hit("send.prepared")
     try:
         return _over_the_point(rt, attempt, part, parcel, line)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent import futures
 from typing import TypeVar
 
+from gateways.registry import use_token_store
 from models.ledger import worker as ledger
 from models.ledger.worker import Lease, Settle
 from runtime import database
@@ -24,6 +25,7 @@ from runtime.redis_client import lock_redis
 from runtime.settings import Settings, get_settings
 from tasks.committer import Committer, CommitterStopped, until_stored
 from tasks.evidence import EvidenceStore
+from tasks.kakao_tokens import LedgerTokens
 from tasks.locks import SlotLocks
 from tasks.refusals import Refusals
 from tasks.service_times import ServiceTimes
@@ -45,6 +47,7 @@ class Engine:
         self.evidence = EvidenceStore(self.committer, settings.home / "journal")
         self.service_times = ServiceTimes()
         self.refusals = Refusals()
+        use_token_store(LedgerTokens)
         self._writers = futures.ThreadPoolExecutor(settings.worker_concurrency, thread_name_prefix="writer")
         self._running: set[SlotId] = set()
         self._taken = 0

@@ -15,6 +15,7 @@ from models.ledger.worker import Lease
 from models.states import PartState
 from runtime import database, ids
 from tasks.rendering import render
+from tasks.splitting import split
 
 DONE = (PartState.ACCEPTED, PartState.DELIVERED)
 
@@ -104,7 +105,8 @@ def _fresh(lease: Lease, capabilities: Capabilities) -> list[PartPlan]:
     order = content.get("send_order")
     kinds: list[tuple[str, str | None, int | None]] = [("image", None, image) for image in images]
     if text is not None:
-        kinds = [*kinds, ("text", text, None)] if order == "images_first" else [("text", text, None), *kinds]
+        texts = [("text", piece, None) for piece in split(text, capabilities.text_limit)]
+        kinds = [*kinds, *texts] if order == "images_first" else [*texts, *kinds]
     if not kinds:
         raise BadContent("nothing to send: no text and no image")
     gap_ms = int(content.get("send_interval_seconds") or 0) * 1000
@@ -122,7 +124,7 @@ def _text(lease: Lease, content: dict[str, Any], capabilities: Capabilities) -> 
         text = render(str(raw), slot_at=lease.sat, tz=str(content.get("tz") or "Asia/Seoul"))
     except RuleError as error:
         raise BadContent(str(error)) from None
-    if len(text) > capabilities.text_limit:
+    if len(text) > capabilities.text_limit and capabilities.long_text == "refuse":
         raise BadContent(
             f"the text has {len(text)} characters, {lease.channel} takes {capabilities.text_limit}"
         )

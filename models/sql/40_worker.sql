@@ -29,7 +29,7 @@ BEGIN
   SELECT j.sid, j.sat, j.verdict, CASE WHEN j.verdict = 'early' THEN extract(epoch FROM j.not_before - t)::float8 * 1000 ELSE 0 END,
          u.fence, u.phase, u.content_version, u.exposed::int, extract(epoch FROM u.finish_by - t)::float8 * 1000, extract(epoch FROM t - u.slot_at)::float8 * 1000,
          u.origin, u.dup_risk, coalesce(u.reason, u.wait_reason), u.provider_kind, u.cancel_requested,
-         u.room_ref, r.room_id::text, r.name::text, r.channel, r.device, r.gap_ms, h.row ->> 'title', h.row ->> 'tz',
+         u.room_ref, coalesce(r.address, r.room_id::text), r.name::text, r.channel, r.device, r.gap_ms, h.row ->> 'title', h.row ->> 'tz',
          CASE WHEN u.phase = 'send' THEN h.row - ARRAY['rules'] END,
          (SELECT jsonb_agg(jsonb_build_object('ord', p.ord, 'kind', p.kind, 'body', p.body, 'image_id', p.image_id, 'state', p.state, 'idem_key', p.idem_key,
               'gap_ms', p.gap_ms, 'tries', p.tries, 'misses', p.misses, 'tainted', p.tainted, 'attempt_id', p.attempt_id, 'provider_msg_id', p.provider_msg_id,
@@ -191,8 +191,9 @@ BEGIN
   UPDATE parts p SET done_at = t, provider_msg_id = coalesce(i.mid, p.provider_msg_id),
       tries = CASE WHEN i.outcome = 'not_sent' THEN greatest(p.tries - 1, 0) ELSE p.tries END,
       misses = CASE WHEN i.outcome = 'not_sent' THEN p.misses + 1 ELSE 0 END,
+      refused = CASE WHEN i.outcome = 'accepted' THEN nullif(i.answer -> 'refused', '[]') END,   -- receivers who did not get it
       attempt_id = i.aid, state = CASE i.outcome WHEN 'accepted' THEN 'accepted' WHEN 'unknown' THEN 'unknown' WHEN 'rejected_final' THEN 'failed' ELSE 'pending' END
-    FROM (SELECT DISTINCT ON (x.sid, x.sat, x.ord) x.* FROM unnest(p_sid, p_sat, p_ord, p_attempt, p_outcome, p_mid, verdicts) x(sid, sat, ord, aid, outcome, mid, verdict)
+    FROM (SELECT DISTINCT ON (x.sid, x.sat, x.ord) x.* FROM unnest(p_sid, p_sat, p_ord, p_attempt, p_outcome, p_mid, p_answer, verdicts) x(sid, sat, ord, aid, outcome, mid, answer, verdict)
            WHERE x.verdict = 'ok' OR (x.verdict = 'superseded' AND x.outcome = 'accepted') ORDER BY x.sid, x.sat, x.ord, (x.outcome = 'accepted') DESC) i
     WHERE p.schedule_id = i.sid AND p.slot_at = i.sat AND p.ord = i.ord AND p.slot_at BETWEEN lo AND hi
       AND (p.state IN ('sending', 'unknown') OR (p.state IN ('pending', 'failed') AND i.outcome = 'accepted'));
@@ -266,6 +267,11 @@ BEGIN
     WHERE s.schedule_id = w.schedule_id AND s.slot_at = w.slot_at AND w.at < s.not_before;
 END $$;
 
+-- Who of a room's receivers did not get a slot's message, and by which code of the provider.
+CREATE OR REPLACE FUNCTION receivers_refused(p_sid bigint, p_sat timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT string_agg(DISTINCT format('%s (%s)', u.uuid, r ->> 'code'), ', ') FROM parts p CROSS JOIN LATERAL jsonb_array_elements(p.refused) r
+    CROSS JOIN LATERAL jsonb_array_elements_text(r -> 'receivers') u(uuid) WHERE p.schedule_id = p_sid AND p.slot_at = p_sat AND p.refused IS NOT NULL $$;
+
 -- settle: the worker gives slots up, fenced: back to the queue, to wait, or to a terminal state with its reason.
 -- The parts decide what a terminal state may be, since evidence may have come in while the worker made up its mind: all accepted is
 -- delivered, a part in doubt is unresolved, some accepted is partial; `delivered` with a part missing is not settled at all.
@@ -283,12 +289,13 @@ BEGIN
     WHERE i.why = 'room_busy' AND s.slot_at BETWEEN lo AND hi) ORDER BY g.room_ref FOR SHARE;
   t := ledger_now();
   RETURN QUERY WITH d AS (SELECT x.*, y.all_in, CASE WHEN x.state IN ('waiting', 'queued') OR (x.state = 'unresolved' AND x.reason = 'lookup_unavailable') THEN x.state
-        WHEN y.all_in THEN 'delivered' WHEN x.state = 'delivered' THEN NULL WHEN y.doubt THEN 'unresolved' WHEN y.some AND x.state <> 'unresolved' THEN 'partial' ELSE x.state END AS truth
+        WHEN y.all_in AND y.refused THEN 'partial' WHEN y.all_in THEN 'delivered' WHEN x.state = 'delivered' THEN NULL WHEN y.doubt THEN 'unresolved' WHEN y.some AND x.state <> 'unresolved' THEN 'partial' ELSE x.state END AS truth
       FROM unnest(p_sid, p_sat, p_fence, p_state, p_phase, p_delay_ms, p_reason, p_confirmed) x(sid, sat, f, state, phase, delay, reason, confirmed)
         CROSS JOIN LATERAL (SELECT coalesce(bool_and(p.state IN ('accepted', 'delivered')), false) AS all_in, coalesce(bool_or(p.state IN ('accepted', 'delivered')), false) AS some,
-            coalesce(bool_or(p.state IN ('sending', 'unknown') OR (p.tainted AND p.state IN ('pending', 'failed'))), false) AS doubt
+            coalesce(bool_or(p.refused IS NOT NULL), false) AS refused, coalesce(bool_or(p.state IN ('sending', 'unknown') OR (p.tainted AND p.state IN ('pending', 'failed'))), false) AS doubt
           FROM parts p WHERE p.schedule_id = x.sid AND p.slot_at = x.sat AND p.slot_at BETWEEN lo AND hi) y),
-  i AS (SELECT d.sid, d.sat, d.f, d.truth AS state, d.phase, d.delay, d.confirmed, CASE WHEN d.truth = 'delivered' AND d.state <> 'delivered' THEN 'late_evidence' ELSE d.reason END AS reason
+  i AS (SELECT d.sid, d.sat, d.f, d.truth AS state, d.phase, d.delay, d.confirmed, CASE WHEN d.all_in AND d.truth = 'partial' THEN 'receivers_refused: ' || receivers_refused(d.sid, d.sat)
+      WHEN d.truth = 'delivered' AND d.state <> 'delivered' THEN 'late_evidence' ELSE d.reason END AS reason
       FROM d WHERE d.truth IS NOT NULL)
   UPDATE slots s SET state = i.state, phase = i.phase, owner = NULL, lease_until = NULL, spins = CASE WHEN i.state = 'queued' THEN greatest(s.spins - 1, 0) ELSE 0 END,
       not_before = CASE WHEN i.state <> 'waiting' THEN s.not_before

@@ -39,12 +39,13 @@ def create_room(
     device: str | None,
     limits: RoomLimits,
     who: str,
+    address: str | None = None,
 ) -> Room:
     """Save a new room. Raises Refused for values, Taken if the id is in use."""
     problems = [*_words(room_id, name, type, channel), *limit_problems(limits)]
     if problems:
         raise Refused(problems)
-    room = Room(room_id=room_id, name=name, type=type, channel=channel, device=device)
+    room = Room(room_id=room_id, name=name, type=type, channel=channel, device=device, address=address)
     _limit(room, limits, who)
     session.add(room)
     try:

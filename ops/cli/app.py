@@ -15,6 +15,7 @@ from ops.cli import (
     slot_decisions,  # noqa: F401 - adds its commands to the slot group
     slots,
     system,
+    tokens,
 )
 from ops.cli.options import example
 
@@ -47,4 +48,5 @@ app.command(epilog=example("jeongsi emulator --port 8088 --receipts receipts.jso
     system.emulator
 )
 app.add_typer(system.bridge, name="bridge")
+app.add_typer(tokens.app, name="token")
 app.add_typer(notices.app, name="notice")

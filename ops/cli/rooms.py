@@ -23,6 +23,13 @@ Channel = Annotated[
     str | None, typer.Option("--channel", help="The room bot that reaches it; needed if there are several.")
 ]
 Device = Annotated[str | None, typer.Option("--device", help="The phone that carries it, for such bots.")]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="Where the room bot reaches it, if not by the room's id: for kakao-friends 1 to 5 uuids.",
+    ),
+]
 Gap = Annotated[
     float | None, typer.Option("--gap", help="Least seconds between two sends (5 and up; default 30).")
 ]
@@ -47,6 +54,7 @@ def add(
     type: Kind = "live",  # noqa: A002 - the flag's name
     channel: Channel = None,
     device: Device = None,
+    address: Address = None,
     gap: Gap = None,
     quota: Quota = None,
     reason: Reason = None,
@@ -67,7 +75,7 @@ def add(
     with transaction(acts) as session:
         create_room(
             session, room_id=room, name=name or room, type=type or "live", channel=chosen, device=device,
-            limits=limits, who=acts,
+            address=address or None, limits=limits, who=acts,
         )  # fmt: skip
     say(f"Room {room} is there: {type}, by {chosen}, every {limits.gap_s:g} s, {limits.quota} a day.")
     if type == "live" and chosen.startswith("emulator-"):
@@ -123,6 +131,7 @@ def set_(
     type: Kind = None,  # noqa: A002 - the flag's name
     channel: Channel = None,
     device: Device = None,
+    address: Address = None,
     gap: Gap = None,
     quota: Quota = None,
     reason: Reason = None,
@@ -132,17 +141,24 @@ def set_(
     from models.store import change_room, reading, room_of, transaction
     from runtime.settings import get_settings
 
-    given: dict[str, Any] = {"name": name, "type": type, "channel": channel, "device": device}
+    given: dict[str, Any] = {
+        "name": name,
+        "type": type,
+        "channel": channel,
+        "device": device,
+        "address": address,
+    }
     changes = {field: value for field, value in given.items() if value is not None}
     if "channel" in changes:
         _channel(channel, get_settings().channels())
-    if "device" in changes:
-        changes["device"] = device or None
+    for field in {"device", "address"} & set(changes):
+        changes[field] = changes[field] or None
     with reading() as session:
         limits = _changed_limits(room_of(session, room), gap, quota, reason)
     if not changes and limits is None:
         raise BadInput(
-            "Nothing to change.", "Name what to set: --name --type --channel --device --gap --quota."
+            "Nothing to change.",
+            "Name what to set: --name --type --channel --device --address --gap --quota.",
         )
     acts = acting(who)
     with transaction(acts) as session:
@@ -184,6 +200,7 @@ def _described(room: Room, number_of_schedules: int) -> dict[str, Any]:
         "type": room.type,
         "channel": room.channel,
         "device": room.device,
+        "address": room.address,
         "gap_s": room.gap_ms / 1000,
         "quota": room.quota,
         "reason": room.limits_reason,

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import psycopg
 import redis
 
-from ops.doctor import broker, host, ledger
+from ops.doctor import broker, host, kakao, ledger
 from ops.doctor.finding import Finding, fail
 from runtime.environment import is_secret, variable
 from runtime.settings import Settings
@@ -51,6 +51,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
         connection.execute("SET statement_timeout = '5s'")
         try:
             yield from ledger.findings(connection, settings)
+            yield from kakao.findings(connection, settings)
         except psycopg.Error as error:
             yield fail("database", f"a question to it failed: {error}".strip(), "look into its log")
 

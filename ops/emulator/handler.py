@@ -58,6 +58,9 @@ class Handler(BaseHTTPRequestHandler):
         if first in ("discord", "slack"):
             self._serve_webhook(first, rest, path, body)
             return
+        if first in ("kakao", "kauth"):
+            self._serve_kakao(first, rest, path, body)
+            return
         bridge = next((one for kind, one in self.emulator.bridges.items() if kind == first), None)
         if bridge is None:
             self._answer(error(404, "not_found", "bridges are at /key, /lookup and /none"))
@@ -68,6 +71,25 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(error(401, "unauthorized", "a valid bearer token is needed"))
             return
         self._serve_bridge(bridge, path, rest, body)
+
+    def _serve_kakao(self, host: str, rest: list[str], path: str, body: bytes) -> None:
+        kakao = self.emulator.kakao
+        channel = "kauth" if host == "kauth" else "kakao-friends" if "message" in rest else "kakao-memo"
+        rule = self.emulator.faults.choose(channel, None, None, path, lookup=False) if body else None
+        kakao.requests.append(
+            {"at": self.emulator.now(), "path": path, "fault": rule.fault if rule else None,
+             "connection": self.client_address[1], "type": self.headers.get("Content-Type")}
+        )  # fmt: skip
+        if rule and self._stopped_before(rule):
+            return
+        if host == "kauth":
+            spoken = kakao.auth(self.command, rest, self.headers, body)
+        else:
+            spoken = kakao.api(self.command, rest, self.path, self.headers, body)
+        kakao.take(spoken, None)
+        answer = Answer(spoken.status, spoken.body, spoken.headers)
+        if rule is None or not self._spoiled_after(rule, answer):
+            self._answer(answer)
 
     def _serve_webhook(self, service: str, rest: list[str], path: str, body: bytes) -> None:
         hooks = self.emulator.webhooks

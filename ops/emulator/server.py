@@ -14,6 +14,7 @@ from typing import Any, Self
 from ops.emulator.bridge import KINDS, Behaviour, Bridge, Kind
 from ops.emulator.faults import Faults
 from ops.emulator.handler import Handler
+from ops.emulator.kakao import Kakao
 from ops.emulator.receipts import Receipts
 from ops.emulator.webhooks import Webhooks
 from runtime.clock import SystemClock
@@ -46,6 +47,7 @@ class Emulator:
         self.faults = Faults(seed, rates)
         self.behaviour = behaviour or Behaviour()
         self.webhooks = Webhooks(seed, self.now)
+        self.kakao = Kakao(self.receipts, self.now)
         self.bridges: dict[Kind, Bridge] = {
             kind: Bridge(kind, self.receipts, self.behaviour, self.now, seed) for kind in KINDS
         }
@@ -91,6 +93,7 @@ class Emulator:
         self.faults.clear()
         self.requests.clear()
         self.webhooks.reset()
+        self.kakao.forget()
         for bridge in self.bridges.values():
             bridge.forget()
 

@@ -116,8 +116,9 @@ def test_without_any_server_it_says_how_to_get_one(
 def test_settings_are_shown_and_secrets_are_not(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAKAO_ACCESS_TOKEN", "hidden-word")
     answer = jeongsi("doctor")
-    assert "KAKAO_ACCESS_TOKEN            (set)" in answer.out
-    assert "JEONGSI_LEASE_S               4.0" in answer.out
+    lines = [line.split() for line in answer.out.splitlines()]
+    assert ["KAKAO_ACCESS_TOKEN", "(set)"] in lines
+    assert ["JEONGSI_LEASE_S", "4.0"] in lines
     assert "hidden-word" not in answer.said
 
 

@@ -310,10 +310,10 @@ def test_the_deadline_ends_a_silent_tls_connection() -> None:
         assert outcome.reason == "deadline"
 
 
-def ask(transport: Transport, **options: float) -> Reply | NotSent | Unknown:
+def ask(transport: Transport, write_by: float | None = None) -> Reply | NotSent | Unknown:
     prepared = transport.prepare()
     assert isinstance(prepared, Prepared)
-    return transport.send(prepared, "POST", "/v1/rooms/r/text", {}, {"text": "x"}, **options)
+    return transport.send(prepared, "POST", "/v1/rooms/r/text", {}, {"text": "x"}, write_by=write_by)
 
 
 def wait_until_closed_by_peer(prepared: Prepared) -> None:
