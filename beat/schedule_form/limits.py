@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from heapq import merge
 from itertools import islice, pairwise
 
-from beat.recurrence import Window, between, max_per_day, next_after, wall_times_on, zone_of
+from beat.recurrence import Rules, Window, between, max_per_day, next_after, wall_times_on, zone_of
+from beat.recurrence.rules import Daily, Peak, Regular, Weekly
 from beat.schedule_form.content import part_count, whole
 from beat.schedule_form.timing import Timing
 from beat.schedule_form.values import MAX_INTERVAL_S, Planned, Problem, RoomFacts, ScheduleForm
 
 QUOTA_ZONE = "Asia/Seoul"  # a room's day is the Korean day, whatever zone a schedule uses
 _SCAN = timedelta(days=400)
+_SCAN_WEEKLY = timedelta(days=15)
 _SCAN_INSTANTS = 2_000
 _DAYS_ALONE = 10_300  # 28 years: then the calendar repeats
 _DAYS_ABROAD = 400
@@ -37,7 +40,14 @@ def limit_findings(
 
 def _closest(tz: str, timing: Timing) -> tuple[datetime, datetime] | None:
     """The two neighbouring slots with the least time between, looking ahead 2,000 slots or 400 days."""
-    walk = between(timing.rules, tz, timing.first, timing.first + _SCAN, window=timing.window)
+    return _closest_of(timing.rules, tz, timing.first, timing.window)
+
+
+@lru_cache(maxsize=16_384)  # an import brings the same rule thousands of times
+def _closest_of(rules: Rules, tz: str, first: datetime, window: Window) -> tuple[datetime, datetime] | None:
+    # Korea changes no clocks, so what repeats every week has shown all its distances after two weeks.
+    weekly = tz == QUOTA_ZONE and all(isinstance(rule, Daily | Weekly | Regular | Peak) for rule in rules)
+    walk = between(rules, tz, first, first + (_SCAN_WEEKLY if weekly else _SCAN), window=window)
     return min(pairwise(islice(walk, _SCAN_INSTANTS)), key=lambda two: two[1] - two[0], default=None)
 
 

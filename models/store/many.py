@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.orm import Session
 
+from models.store.errors import InUse
 from models.tables import Image, Schedule
 
 
@@ -26,8 +27,10 @@ def create_schedules(session: Session, rows: Sequence[Mapping[str, Any]]) -> lis
 
 
 def one_import_at_a_time(session: Session) -> None:
-    """Wait until no other import is saving; held until the transaction ends."""
-    session.execute(text("SELECT pg_advisory_xact_lock(hashtext('jeongsi.import'))"))
+    """Keep other imports from saving until the transaction ends. Raises InUse if one is at it."""
+    asked = text("SELECT pg_try_advisory_xact_lock(hashtext('jeongsi.import'))")
+    if not session.scalar(asked):
+        raise InUse("another import is being saved: nothing was saved, run this one again when it has ended")
 
 
 def each_schedule(

@@ -66,7 +66,7 @@ class Report:
         """The sums, the rooms that are missing, and what was left aside."""
         sums = {"good": self.good, "bad": self.bad, "skipped": self.skipped, "saved": len(ids)}
         if self.as_json:
-            rooms = [{"room": room, "similar": list(near)} for room, near in unknown.items()]
+            rooms = [{"room": _plain(room), "similar": list(near)} for room, near in unknown.items()]
             print_json(
                 {**self._about, "dry_run": self.dry_run, **sums, "ids": list(ids), "rows": self._rows,
                  "unknown_rooms": rooms, "other_tables": dict(others)}

@@ -9,7 +9,9 @@ from __future__ import annotations
 import pickle
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
+
+_MOST_BYTES: Final = 32 * 1024 * 1024
 
 
 class Spool:
@@ -25,13 +27,15 @@ class Spool:
         self.count += 1
 
     def batches(self, size: int) -> Iterator[list[Any]]:
-        """All values in order, `size` at a time."""
+        """All values in order, at most `size` or about 32 MiB at a time."""
         self._file.seek(0)
         left = self.count
         while left:
-            number = min(size, left)
-            yield [pickle.load(self._file) for _ in range(number)]  # noqa: S301 - our own file, unlinked
-            left -= number
+            batch, start = list[Any](), self._file.tell()
+            while left and len(batch) < size and self._file.tell() - start < _MOST_BYTES:
+                batch.append(pickle.load(self._file))  # noqa: S301 - our own file, unlinked
+                left -= 1
+            yield batch
 
     def close(self) -> None:
         """Let the file go."""

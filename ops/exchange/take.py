@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from sqlalchemy.orm import Session
+
 from beat.recurrence import Rules, Window
 from beat.schedule_form import Checked, Planned, Problem, ScheduleForm, check
+from beat.schedule_form.timing import read_timing
 from models.store import (
     NewImage,
     create_schedules,
@@ -19,6 +23,7 @@ from models.store import (
     reading,
     transaction,
 )
+from ops.exchange.columns import shown_field
 from ops.exchange.fields import row_of
 from ops.exchange.known import Held, Key, Rooms, Sameness, key_of
 from ops.exchange.pictures import Found, Pictures
@@ -26,6 +31,9 @@ from ops.exchange.spool import Spool
 from ops.exchange.values import BadFile, Place, Record, Row
 
 BATCH: Final = 500
+# New content, what `message_images` says of a stored image, or the digest and name of content that an
+# earlier row of the file brings: one picture in ten thousand rows is kept once.
+_Image = NewImage | dict[str, Any] | tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +72,7 @@ class _Kept:
     """A good row on its way to the table."""
 
     columns: dict[str, Any]
-    images: list[NewImage | dict[str, Any]]
+    images: list[_Image]
     key: Key
     since: datetime
     until: datetime
@@ -78,6 +86,7 @@ class Import:
         self._options, self._spool = options, Spool()
         self._rooms, self._same = Rooms(), Sameness()
         self._pictures = Pictures(options.images_dir, trust_store=options.trust_store)
+        self._brought: dict[tuple[str, str], dict[str, Any]] = {}
         self.unknown_rooms: dict[str, tuple[str, ...]] = {}
         with reading() as session:
             self.now = ledger_now(session)
@@ -127,8 +136,8 @@ class Import:
         checked = self._check(form)
         if isinstance(checked, list):
             # What could not be read is said already: "there is no text" beside it would mislead.
-            unread = {one.field for one in problems}
-            problems += [one for one in checked if one.field not in unread]
+            unread = {shown_field(one.field) for one in problems}
+            problems += [one for one in checked if shown_field(one.field) not in unread]
         if problems or isinstance(checked, list):
             self._note_room(form.room)
             return Judged(row.place, form.title, tuple(problems), notes=tuple(row.notes))
@@ -142,18 +151,14 @@ class Import:
         )
 
     def _check(self, form: ScheduleForm) -> Checked | list[Problem]:
-        """The one door. First alone, which costs little; then beside the neighbours that may matter."""
+        """The one door, beside those neighbours that may matter."""
         book = self._rooms.book(form.room)
-        known = self._rooms.similar(form.room) if book is None else ()
-        facts = book.facts if book is not None else None
-        alone = check(form, now=self.now, room=facts, known_rooms=known)
-        if isinstance(alone, list) or book is None:
-            return alone
-        columns = alone.columns
-        own = Planned(form.title, alone.rules, form.tz, Window(columns["valid_from"], columns["valid_until"]))
-        beside = book.near(own)
-        if not beside:
-            return alone
+        if book is None:
+            return check(form, now=self.now, room=None, known_rooms=self._rooms.similar(form.room))
+        timing, _ = read_timing(form, self.now)
+        beside = []
+        if timing is not None:
+            beside = book.near(Planned(form.title, timing.rules, form.tz, timing.window))
         return check(form, now=self.now, room=replace(book.facts, others=beside))
 
     def _take(self, row: Row, form: ScheduleForm, checked: Checked, found: list[Found]) -> Judged:
@@ -172,12 +177,20 @@ class Import:
             "status": row.status, "created_by_type": level, "created_by_id": organisation,
             "created_by_mb_id": member, "origin": "person",
         }  # fmt: skip
-        images: list[NewImage | dict[str, Any]] = [one.new or one.stored or {} for one in found]
-        self._spool.put(_Kept(whole, images, key, since, until, row.place))
+        self._spool.put(_Kept(whole, [self._once(one) for one in found], key, since, until, row.place))
         return Judged(
             row.place, form.title, warnings=checked.warnings, notes=tuple(row.notes), rules=checked.rules,
             tz=form.tz, window=Window(since, until), first=checked.first, status=row.status,
         )  # fmt: skip
+
+    def _once(self, found: Found) -> _Image:
+        if found.new is None:
+            return found.stored or {}
+        name = (found.digest, found.new.original_name)
+        if name in self._brought:
+            return name
+        self._brought[name] = {}
+        return found.new
 
     def _already(self, row: Row, form: ScheduleForm, met: Held) -> Judged:
         reason = f"already there as {met.what}"
@@ -190,6 +203,13 @@ class Import:
         if room and self._rooms.book(room) is None:
             self.unknown_rooms.setdefault(room, self._rooms.similar(room))
 
-    def _columns(self, session: Any, kept: _Kept) -> dict[str, Any]:
-        listed = [keep_images(session, [one])[0] if isinstance(one, NewImage) else one for one in kept.images]
+    def _columns(self, session: Session, kept: _Kept) -> dict[str, Any]:
+        listed = []
+        for one in kept.images:
+            if isinstance(one, NewImage):
+                digest = hashlib.sha256(one.data).hexdigest()
+                listed.append(keep_images(session, [one])[0])
+                self._brought[digest, one.original_name] = listed[-1]
+            else:
+                listed.append(self._brought[one] if isinstance(one, tuple) else one)
         return kept.columns | {"message_images": listed or None}

@@ -31,7 +31,7 @@ def test_every_command_that_the_contract_names_exists() -> None:
         "up doctor audit emulator db.upgrade db.current room.add room.list room.show room.set schedule.add "
         "schedule.list schedule.show schedule.next schedule.edit schedule.pause schedule.resume "
         "schedule.delete message.send slot.list slot.show slot.why slot.resend slot.resolve slot.cancel "
-        "bridge.check"
+        "bridge.check schedule.import schedule.export"
     )
     assert {tuple(name.split(".")) for name in wanted.split()} <= set(TREE)
 
