@@ -9,7 +9,7 @@ from heapq import merge
 from itertools import islice, pairwise
 
 from beat.recurrence import Rules, Window, between, max_per_day, next_after, wall_times_on, zone_of
-from beat.recurrence.rules import Daily, Peak, Regular, Weekly
+from beat.recurrence.rules import Cron, Daily, Peak, Regular, Weekly
 from beat.schedule_form.content import part_count, whole
 from beat.schedule_form.timing import Timing
 from beat.schedule_form.values import MAX_INTERVAL_S, Planned, Problem, RoomFacts, ScheduleForm
@@ -70,7 +70,7 @@ def _over_quota(form: ScheduleForm, timing: Timing, room: RoomFacts) -> Problem 
     """The first slot of a Korean day that finds the quota used up (ruling 8)."""
     own = Planned(form.title, timing.rules, form.tz, timing.window)
     found = _first_over(timing.first, [own], room.quota, _busy_days(timing.first, own, room.quota))
-    if room.others:
+    if room.others and _may_pass([own, *room.others], room.quota):
         days = islice(_days_used(timing.first, own), _DAYS_WITH_OTHERS)
         shared = _first_over(timing.first, [own, *room.others], room.quota, days)
         found = min((each for each in (found, shared) if each), default=None)
@@ -82,6 +82,19 @@ def _over_quota(form: ScheduleForm, timing: Timing, room: RoomFacts) -> Problem 
     reason = f"limit {room.quota}: from {clock} on nothing is sent ({slots} slots on {local:%Y-%m-%d})"
     hint = "take fewer slots a day, set accept_limit, or ask headquarters to raise the room's limit"
     return Problem("accept_limit", reason, hint)
+
+
+def _may_pass(schedules: list[Planned], quota: int) -> bool:
+    """False if no day can have more slots than the quota, whichever days they fall on."""
+    if any(isinstance(rule, Cron) for one in schedules for rule in one.rules):
+        return True  # the most that a cron day can have takes longer to find than the walk over 62 days
+    return sum(most_a_day(one.rules, one.tz) for one in schedules) > quota
+
+
+@lru_cache(maxsize=16_384)
+def most_a_day(rules: Rules, tz: str) -> int:
+    """The most slots on one Korean day, which may take slots from two days of another zone."""
+    return max_per_day(rules, tz) * (1 if tz == QUOTA_ZONE else 2)
 
 
 def _first_over(

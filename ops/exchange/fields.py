@@ -87,7 +87,7 @@ def _lists(values: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]
     found: dict[str, Any] = {}
     kinds = _pieces(values.get("schedule_type"), r"[,+;/\s]+")
     if kinds:
-        found["types"] = tuple(word("schedule_type", kind) for kind in kinds)
+        found["types"] = tuple(word("schedule_type", str(kind)) for kind in kinds)
     if kinds == ["union"]:
         found["types"] = ()
     elif isinstance(values.get("schedule_type"), str) and len(kinds) > 1:
@@ -95,8 +95,8 @@ def _lists(values: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]
         found["types"] = (whole,) if whole != values["schedule_type"] else found["types"]  # 매일 반복
     if "schedule_weekdays" in values:
         days = _pieces(values["schedule_weekdays"], r"[,;/·\s]+")
-        if len(days) == 1 and len(days[0]) > 1 and set(days[0]) <= set("월화수목금토일"):
-            days = [days[0]] if days[0] in WEEKDAYS else list(days[0])  # 월수금
+        if len(days) == 1 and re.fullmatch("[월화수목금토일]{2,7}", str(days[0])):
+            days = list(days[0])  # 월수금
         found["weekdays"] = tuple(WEEKDAYS.get(str(day).strip().lower(), day) for day in days)
     if "peak_hours" in values:
         found["peak_hours"] = _hours(values["peak_hours"])

@@ -202,8 +202,9 @@ def _record(place: Place, columns: list[str], cells: list[Any]) -> Record:
 def _put_right(values: dict[str, Any]) -> list[str]:
     """MySQL's ways as ours; what changed is told."""
     notes = []
-    for column in [name for name, value in values.items() if str(value).startswith("0000-00-00")]:
-        del values[column]
+    for column in ("schedule_date", *_MOMENTS):
+        if str(values.get(column)).startswith("0000-00-00"):
+            del values[column]
     for column in _MOMENTS:
         if re.fullmatch(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d+)?)?", str(values.get(column, ""))):
             if values[column] > "2999":
@@ -218,8 +219,9 @@ def _put_right(values: dict[str, Any]) -> list[str]:
     if re.fullmatch(r"[1-7](,[1-7])*", days):
         values["schedule_weekdays"] = ",".join(_DAYS[int(day) - 1] for day in days.split(","))
         notes.append("weekdays 1 to 7 are read as Monday to Sunday")
-    if values.get("message_images") in ("null", "[]", '{"images":[]}', '{"images": []}'):
-        del values["message_images"]
+    images = re.sub(r"\s", "", str(values.get("message_images", "")))
+    if images in ("", "null", "[]", "{}", '{"images":[]}', '{"images":null}'):
+        values.pop("message_images", None)
     if (
         values.get("send_order", "text_first") in ("text_first", "images_first")
         and "message_images" not in values

@@ -14,13 +14,13 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import Final
 
-from beat.recurrence import RuleError, Rules, Window, max_per_day, parse_rules
+from beat.recurrence import RuleError, Rules, Window, parse_rules
 from beat.recurrence.rules import Daily, Once, Weekly
 from beat.schedule_form import Planned, RoomFacts
+from beat.schedule_form.limits import QUOTA_ZONE, most_a_day
 from models.store import Neighbour
 from models.tables import Room
 
-_SEOUL: Final = "Asia/Seoul"
 MOST: Final = 500  # the highest quota a room may have: more neighbours on one day change no answer
 
 
@@ -75,24 +75,18 @@ def book_of(room: Room, beside: list[Neighbour]) -> RoomBook:
     return book
 
 
-@lru_cache(maxsize=16_384)
-def _most(rules: Rules, tz: str) -> int:
-    # A Korean day may take slots from two days of another zone.
-    return max_per_day(rules, tz) * (1 if tz == _SEOUL else 2)
-
-
 def _a_day(one: Planned) -> int:
-    return _most(one.rules, one.tz)
+    return most_a_day(one.rules, one.tz)
 
 
 def _only_day(one: Planned) -> date | None:
     rule = one.rules[0]
-    return rule.day if len(one.rules) == 1 and isinstance(rule, Once) and one.tz == _SEOUL else None
+    return rule.day if len(one.rules) == 1 and isinstance(rule, Once) and one.tz == QUOTA_ZONE else None
 
 
 def _times(one: Planned) -> frozenset[int] | None:
     """Seconds after midnight at which it may come; None if that is not so easily said."""
-    if one.tz != _SEOUL:
+    if one.tz != QUOTA_ZONE:
         return None
     return _seconds(one.rules)
 

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from beat.recurrence import Rules, Window
 from beat.schedule_form import Checked, Planned, Problem, ScheduleForm, check
-from beat.schedule_form.timing import read_timing
+from beat.schedule_form.columns import columns_of
+from beat.schedule_form.timing import Timing, read_timing
 from models.store import (
     NewImage,
     create_schedules,
@@ -26,6 +27,7 @@ from models.store import (
 from ops.exchange.columns import shown_field
 from ops.exchange.fields import row_of
 from ops.exchange.known import Held, Key, Rooms, Sameness, key_of
+from ops.exchange.neighbours import RoomBook
 from ops.exchange.pictures import Found, Pictures
 from ops.exchange.spool import Spool
 from ops.exchange.values import BadFile, Place, Record, Row
@@ -133,7 +135,12 @@ class Import:
         problems = [*row.problems, *lacking]
         if "row" in [one.field for one in problems]:  # there are no values to judge
             return Judged(row.place, "", tuple(problems))
-        checked = self._check(form)
+        book = self._rooms.book(form.room)
+        timing, _ = read_timing(form, self.now)
+        same = self._same_as(form, book, timing, found) if not problems else None
+        if same is not None:  # before the limits: a schedule is not in its own way
+            return self._already(row, form, same)
+        checked = self._check(form, book, timing)
         if isinstance(checked, list):
             # What could not be read is said already: "there is no text" beside it would mislead.
             unread = {shown_field(one.field) for one in problems}
@@ -150,24 +157,31 @@ class Import:
             [one for one in both if isinstance(one, Problem)],
         )
 
-    def _check(self, form: ScheduleForm) -> Checked | list[Problem]:
+    def _check(
+        self, form: ScheduleForm, book: RoomBook | None, timing: Timing | None
+    ) -> Checked | list[Problem]:
         """The one door, beside those neighbours that may matter."""
-        book = self._rooms.book(form.room)
         if book is None:
             return check(form, now=self.now, room=None, known_rooms=self._rooms.similar(form.room))
-        timing, _ = read_timing(form, self.now)
         beside = []
         if timing is not None:
             beside = book.near(Planned(form.title, timing.rules, form.tz, timing.window))
         return check(form, now=self.now, room=replace(book.facts, others=beside))
 
+    def _same_as(
+        self, form: ScheduleForm, book: RoomBook | None, timing: Timing | None, found: list[Found]
+    ) -> Held | None:
+        """What is there already and says the same."""
+        if book is None or timing is None or self._options.same == "allow":
+            return None
+        columns = columns_of(form, timing, book.facts)
+        key = key_of(columns, [one.digest for one in found])
+        return self._same.same(key, columns["valid_from"], columns["valid_until"])
+
     def _take(self, row: Row, form: ScheduleForm, checked: Checked, found: list[Found]) -> Judged:
         columns = checked.columns
         since, until = columns["valid_from"], columns["valid_until"]
         key = key_of(columns, [one.digest for one in found])
-        met = self._same.same(key, since, until) if self._options.same != "allow" else None
-        if met is not None:
-            return self._already(row, form, met)
         self._same.add(key, Held(f"{row.place} of this file", since, until))
         book = self._rooms.book(form.room)
         if book is not None and row.status == "active":

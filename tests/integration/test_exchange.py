@@ -196,6 +196,15 @@ def test_rows_of_one_file_share_the_rooms_quota(world: World, tmp_path: Path) ->
     assert count(world) == 51
 
 
+def test_a_schedule_that_is_there_already_is_not_in_its_own_way(world: World, tmp_path: Path) -> None:
+    """B129: taking thirty daily schedules anew is no sixty of them."""
+    lines = [f"공지 {n},강남,daily,{n // 4:02}:{n % 4 * 15:02},안녕 {n}" for n in range(30)]
+    file = written(tmp_path, "a.csv", "\n".join([HEAD, *lines]))
+    take(file)
+    answer = take(file, "--skip-existing", "--json").json
+    assert (answer["skipped"], answer["bad"]) == (30, 0)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
 def test_the_encoding_is_found(world: World, tmp_path: Path, encoding: str) -> None:
     take(written(tmp_path, "a.csv", f"{HEAD}\n공지,강남,daily,9:00,안녕\n", encoding))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beat.schedule_form import ScheduleForm
+from beat.schedule_form import Checked, RoomFacts, ScheduleForm, check
 from ops.exchange import crontab, csv_format, json_format
 from ops.exchange.columns import WRITABLE, column_of
 from ops.exchange.fields import row_of
@@ -23,6 +24,7 @@ from ops.exchange.values import BadFile, Place, Record, Row
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 CELL = st.none() | TEXT
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
 SPECIAL = {"\0": "\\0", "'": "\\'", '"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\x1a": "\\Z"}
 
 
@@ -177,6 +179,23 @@ def test_words_and_numbers_are_put_right_and_texts_are_not_touched() -> None:
     assert found.form.peak_hours == (8, 9, 10, 12)
     assert repr(found.form.grace) == "'1.5'"  # left for the check to refuse
     assert (found.form.accept_limit, found.status) == (True, "inactive")
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+    | st.sampled_from(["daily", "weekly", "union", "09:00", "월", "2990-01-01", "[{}]", "{", "Asia/Seoul"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+LIKELY = {"title": "공지", "message_text": "안녕", "schedule_type": "daily", "schedule_time": "09:00"}
+
+
+@settings(max_examples=300, deadline=None)
+@given(values=st.dictionaries(st.sampled_from(WRITABLE), ANY, max_size=5))
+def test_whatever_stands_in_a_cell_is_judged_and_never_breaks_the_import(values: dict[str, Any]) -> None:
+    found = row(**LIKELY | values)
+    result = check(found.form, now=NOW, room=RoomFacts("강남"))
+    assert found.problems or isinstance(result, list | Checked)
 
 
 def test_a_row_in_error_comes_in_paused_and_a_finished_one_stays_out() -> None:
