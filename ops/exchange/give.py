@@ -45,9 +45,9 @@ def export(target: str, wanted: Wanted, progress: Callable[[int], None] = lambda
             shutil.copyfileobj(kept, sys.stdout.buffer)
             sys.stdout.buffer.flush()
         return number
-    path = Path(target)
-    if path.is_dir():
-        raise BadFile(f"{target} is a folder.", "Name a file, or -.")
+    path = Path(target).resolve()  # a link stays a link
+    if path.exists() and not path.is_file():
+        raise BadFile(f"{target} is not a file.", "Name a file, or - for standard output.")
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     except OSError as error:
@@ -57,12 +57,21 @@ def export(target: str, wanted: Wanted, progress: Callable[[int], None] = lambda
     try:
         with os.fdopen(handle, "w+b") as kept:
             number = _written(kept, wanted, progress)
-        Path(name).chmod(0o644)
+        Path(name).chmod(_mode(path))
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
     return number
+
+
+def _mode(path: Path) -> int:
+    """Who may read the file: as before, or as the user's umask says for a new one."""
+    if path.exists():
+        return path.stat().st_mode & 0o777
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def _written(kept: IO[bytes], wanted: Wanted, progress: Callable[[int], None]) -> int:

@@ -242,6 +242,17 @@ def test_an_export_can_be_narrowed_down(world: World, tmp_path: Path) -> None:
     assert jeongsi("schedule", "export", tmp_path / "c.json", "--room", "없음").code == 2
 
 
+def test_an_export_goes_only_where_a_file_can_be(world: World, tmp_path: Path) -> None:
+    for target, sentence in (
+        (tmp_path, "not a file"),
+        ("/dev/null", "not a file"),
+        (tmp_path / "no" / "a", "No"),
+    ):
+        answer = jeongsi("schedule", "export", target)
+        assert answer.code == 1
+        assert sentence in answer.err
+
+
 @pytest.mark.parametrize("name", ["schedules.csv", "schedules.json"])
 def test_the_guides_files_can_be_taken(world: World, name: str) -> None:
     answer = take(EXAMPLES / name, "--json").json
