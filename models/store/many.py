@@ -37,7 +37,6 @@ def each_schedule(
     session: Session,
     *,
     after: int = 0,
-    rooms: Sequence[str] | None = None,
     room: str | None = None,
     status: str | None = None,
     size: int = 1_000,
@@ -46,8 +45,6 @@ def each_schedule(
     while True:
         found = select(Schedule).where(Schedule.deleted_at.is_(None), Schedule.id > after)
         found = found.where(Schedule.origin == "person").order_by(Schedule.id).limit(size)
-        if rooms is not None:
-            found = found.where(Schedule.target_room_id.in_(rooms))
         if room is not None:
             found = found.where(Schedule.target_room_id == room)
         if status is not None:

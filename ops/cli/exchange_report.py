@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from beat.recurrence import next_instants
 from beat.schedule_form import Problem
 from ops.cli.output import iso, note, print_json, say, short
 from ops.exchange.columns import shown_field
 from ops.exchange.take import Judged
+
+MOST_NOTES: Final = 50  # a file may bring one for every row; what is refused is told always
 
 
 @dataclass(slots=True)
@@ -27,6 +29,7 @@ class Report:
     good: int = 0
     bad: int = 0
     skipped: int = 0
+    _notes: int = 0
     _about: dict[str, str] = field(default_factory=dict)
     _rows: list[dict[str, Any]] = field(default_factory=list)
 
@@ -50,8 +53,12 @@ class Report:
             return
         if slots or (self.dry_run and judged.good):
             say("\n".join([_headed(judged, ""), *(f"  {one}" for one in slots or ["never while inactive"])]))
-        for line in _lines(judged):
+        for line in _refused(judged):
             note(line)
+        for line in _worth_knowing(judged):
+            self._notes += 1
+            if self._notes <= MOST_NOTES:
+                note(line)
 
     def _slots(self, judged: Judged, now: datetime) -> list[str]:
         after = now if judged.first is None or judged.first > now else judged.first
@@ -72,6 +79,8 @@ class Report:
                  "unknown_rooms": rooms, "other_tables": dict(others)}
             )  # fmt: skip
             return
+        if self._notes > MOST_NOTES:
+            note(f"And {self._notes - MOST_NOTES} more notes; --json has them all.")
         if others:
             told = ", ".join(f"{name} ({number})" for name, number in sorted(others.items()))
             note(f"Left out, INSERTs of other tables: {_plain(told)}.")
@@ -90,13 +99,16 @@ class Report:
         return f"{told} Nothing was saved.{hint}"
 
 
-def _lines(judged: Judged) -> Iterator[str]:
+def _refused(judged: Judged) -> Iterator[str]:
     if judged.problems:
         yield _headed(judged, " is refused")
         for one in judged.problems:
             yield _plain(f"  {shown_field(one.field)}: {one.reason}\n      {one.hint}")
     if judged.skipped is not None:
         yield _headed(judged, f" is skipped: {judged.skipped}")
+
+
+def _worth_knowing(judged: Judged) -> Iterator[str]:
     for one in judged.warnings:
         yield _plain(f"Note: {judged.place}: {shown_field(one.field)}: {one.reason}\n      {one.hint}")
     for line in judged.notes:

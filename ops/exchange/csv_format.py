@@ -111,6 +111,6 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, list) and value and "filename" in value[0]:
+    if isinstance(value, list) and value and all("filename" in one for one in value):
         return ";".join(image["filename"] for image in value)
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)

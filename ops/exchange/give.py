@@ -16,7 +16,6 @@ from models.store import each_schedule, image_bytes, reading
 from models.tables import Schedule
 from ops.exchange import csv_format, json_format
 from ops.exchange.columns import WRITABLE
-from ops.exchange.known import image_ids
 from ops.exchange.values import BadFile
 
 
@@ -112,8 +111,9 @@ def _rows(wanted: Wanted, out: _Encoded) -> Iterator[dict[str, Any]]:
             row = columns_out(one)
             if wanted.with_images and row["message_images"]:
                 for image in row["message_images"]:
-                    data = image_bytes(session, image["id"])
-                    image["data"] = base64.b64encode(data or b"").decode()
+                    data = image_bytes(session, image["id"]) if "id" in image else None
+                    if data is not None:
+                        image["data"] = base64.b64encode(data).decode()
             yield row
 
 
@@ -137,7 +137,7 @@ def columns_out(schedule: Schedule) -> dict[str, Any]:
 def _images(schedule: Schedule) -> list[dict[str, Any]] | None:
     listed: Any = schedule.message_images
     held = listed.get("images") if isinstance(listed, dict) else listed
-    return [dict(one) for one in held] if held and image_ids(listed) else None
+    return [dict(one) for one in held or () if isinstance(one, dict)] or None
 
 
 def _moment(at: Any, tz: str) -> str:

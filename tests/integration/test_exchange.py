@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from beat.schedule_form import ScheduleForm
+from ops.exchange import csv_format
+from ops.exchange.take import Import, Options
+from ops.exchange.values import BadFile
 from tests.support.cli import Answer, jeongsi
 from tests.support.ledger_world import World
 
@@ -240,6 +244,38 @@ def test_an_export_can_be_narrowed_down(world: World, tmp_path: Path) -> None:
     assert jeongsi("schedule", "export", tmp_path / "b.json", "--room", "서초").code == 0
     assert json.loads((tmp_path / "b.json").read_text()) == []
     assert jeongsi("schedule", "export", tmp_path / "c.json", "--room", "없음").code == 2
+
+
+def test_what_somebody_saves_between_check_and_save_is_not_doubled(world: World, tmp_path: Path) -> None:
+    file = written(tmp_path, "a.csv", f"{HEAD}\n둘,강남,daily,10:00,둘\n공지,강남,daily,09:00,안녕\n")
+    taking = Import(Options(base=ScheduleForm(title="", room="")))
+    with file.open(encoding="utf-8") as lines:
+        assert all(one.good for one in taking.judge(csv_format.read(lines)))
+    add = ("schedule", "add", "--title", "x", "--room", "강남", "--type", "daily", "--time", "09:00")
+    assert jeongsi(*add, "--text", "안녕").code == 0
+    with pytest.raises(BadFile, match="line 3: schedule 1 was saved meanwhile"):
+        taking.save("김지점")
+    taking.close()
+    assert count(world) == 1
+
+
+def test_only_one_import_saves_at_a_time(world: World, tmp_path: Path) -> None:
+    file = written(tmp_path, "a.csv", f"{HEAD}\n공지,강남,daily,09:00,안녕\n")
+    with world.db.transaction():
+        world.db.execute("SELECT pg_advisory_xact_lock(hashtext('jeongsi.import'))")
+        assert "nother import is being saved" in take(file, code=1).err
+    assert count(world) == 0
+    take(file, "--as", "김지점")
+    assert world.value("SELECT who FROM kb_schedule_history") == "김지점"
+
+
+def test_one_picture_in_many_rows_is_kept_once(world: World, tmp_path: Path) -> None:
+    picture(tmp_path / "images", "a.png")
+    lines = [f"공지 {n},강남,daily,{n + 10}:00,안녕,a.png" for n in range(5)]
+    file = written(tmp_path, "a.csv", "\n".join([f"{HEAD},이미지", *lines]))
+    take(file, "--images-dir", tmp_path / "images")
+    assert world.value("SELECT count(*) FROM images") == 1
+    assert {one[0]["id"] for one in column(world, "message_images")} == {world.value("SELECT id FROM images")}
 
 
 def test_an_export_goes_only_where_a_file_can_be(world: World, tmp_path: Path) -> None:
