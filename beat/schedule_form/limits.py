@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from heapq import merge
 from itertools import islice, pairwise
 
-from beat.recurrence import Window, between, max_per_day, next_after, wall_times_on, zone_of
+from beat.recurrence import Rules, Window, between, max_per_day, next_after, wall_times_on, zone_of
+from beat.recurrence.rules import Cron, Daily, Peak, Regular, Weekly
 from beat.schedule_form.content import part_count, whole
 from beat.schedule_form.timing import Timing
 from beat.schedule_form.values import MAX_INTERVAL_S, Planned, Problem, RoomFacts, ScheduleForm
 
 QUOTA_ZONE = "Asia/Seoul"  # a room's day is the Korean day, whatever zone a schedule uses
 _SCAN = timedelta(days=400)
+_SCAN_WEEKLY = timedelta(days=15)
 _SCAN_INSTANTS = 2_000
 _DAYS_ALONE = 10_300  # 28 years: then the calendar repeats
 _DAYS_ABROAD = 400
@@ -37,7 +40,14 @@ def limit_findings(
 
 def _closest(tz: str, timing: Timing) -> tuple[datetime, datetime] | None:
     """The two neighbouring slots with the least time between, looking ahead 2,000 slots or 400 days."""
-    walk = between(timing.rules, tz, timing.first, timing.first + _SCAN, window=timing.window)
+    return _closest_of(timing.rules, tz, timing.first, timing.window)
+
+
+@lru_cache(maxsize=16_384)  # an import brings the same rule thousands of times
+def _closest_of(rules: Rules, tz: str, first: datetime, window: Window) -> tuple[datetime, datetime] | None:
+    # Korea changes no clocks, so what repeats every week has shown all its distances after two weeks.
+    weekly = tz == QUOTA_ZONE and all(isinstance(rule, Daily | Weekly | Regular | Peak) for rule in rules)
+    walk = between(rules, tz, first, first + (_SCAN_WEEKLY if weekly else _SCAN), window=window)
     return min(pairwise(islice(walk, _SCAN_INSTANTS)), key=lambda two: two[1] - two[0], default=None)
 
 
@@ -60,7 +70,7 @@ def _over_quota(form: ScheduleForm, timing: Timing, room: RoomFacts) -> Problem 
     """The first slot of a Korean day that finds the quota used up (ruling 8)."""
     own = Planned(form.title, timing.rules, form.tz, timing.window)
     found = _first_over(timing.first, [own], room.quota, _busy_days(timing.first, own, room.quota))
-    if room.others:
+    if room.others and _may_pass([own, *room.others], room.quota):
         days = islice(_days_used(timing.first, own), _DAYS_WITH_OTHERS)
         shared = _first_over(timing.first, [own, *room.others], room.quota, days)
         found = min((each for each in (found, shared) if each), default=None)
@@ -72,6 +82,19 @@ def _over_quota(form: ScheduleForm, timing: Timing, room: RoomFacts) -> Problem 
     reason = f"limit {room.quota}: from {clock} on nothing is sent ({slots} slots on {local:%Y-%m-%d})"
     hint = "take fewer slots a day, set accept_limit, or ask headquarters to raise the room's limit"
     return Problem("accept_limit", reason, hint)
+
+
+def _may_pass(schedules: list[Planned], quota: int) -> bool:
+    """False if no day can have more slots than the quota, whichever days they fall on."""
+    if any(isinstance(rule, Cron) for one in schedules for rule in one.rules):
+        return True  # the most that a cron day can have takes longer to find than the walk over 62 days
+    return sum(most_a_day(one.rules, one.tz) for one in schedules) > quota
+
+
+@lru_cache(maxsize=16_384)
+def most_a_day(rules: Rules, tz: str) -> int:
+    """The most slots on one Korean day, which may take slots from two days of another zone."""
+    return max_per_day(rules, tz) * (1 if tz == QUOTA_ZONE else 2)
 
 
 def _first_over(

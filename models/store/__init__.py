@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from models.store.errors import Changed, InUse, NotFound, Refused, StoreError, Taken, Wrong
 from models.store.images import NewImage, described, keep_images
+from models.store.many import (
+    create_schedules,
+    each_schedule,
+    image_bytes,
+    image_digests,
+    image_named,
+    last_schedule,
+    one_import_at_a_time,
+)
 from models.store.rooms import (
     RoomLimits,
     change_room,
@@ -49,15 +58,22 @@ __all__ = [
     "change_schedule",
     "create_room",
     "create_schedule",
+    "create_schedules",
     "delete_schedule",
     "described",
+    "each_schedule",
     "find_room",
+    "image_bytes",
+    "image_digests",
+    "image_named",
     "images_of",
     "keep_images",
     "laid_down",
+    "last_schedule",
     "ledger_now",
     "limit_problems",
     "neighbours",
+    "one_import_at_a_time",
     "reading",
     "room_ids",
     "room_of",

@@ -6,6 +6,7 @@ import typer
 
 from ops.cli import (
     db,
+    exchange,  # noqa: F401 - adds its commands to the schedule group
     messages,
     notices,
     rooms,
