@@ -58,15 +58,18 @@ def refused(*errors: FieldError) -> Result:
     return Result(None, "refused", None, errors)
 
 
-def enqueue(db: Connection, request: Mapping[str, Any], *, task_id: str | None = None) -> Result:
+def enqueue(
+    db: Connection, request: Mapping[str, Any], *, task_id: str | None = None, who: str | None = None
+) -> Result:
     """Promise one message (docs/enqueue.md says what a request holds). Bad input is a result, never raised.
 
-    ``task_id`` is the key of a request without an ``idempotency_key``. Raises psycopg.Error if the database
+    ``task_id`` is the key of a request without an ``idempotency_key``; ``who`` is kept in the history, if the
+    transaction has not said it yet. Raises psycopg.Error if the database
     is gone: then ask again with the same key. A refused duplicate is told to the log.
     """
     settings = get_settings()
     answer = _answer(
-        db, "SELECT enqueue_message(%s, %s, %s, %s)",
+        db, who, "enqueue_message(%s, %s, %s, %s)",
         (Jsonb(request), task_id, settings.hash_limit, settings.grace_s),
     )  # fmt: skip
     if answer.duplicate_of is not None and answer.errors and answer.errors[0].field == "text":
@@ -78,9 +81,9 @@ def enqueue(db: Connection, request: Mapping[str, Any], *, task_id: str | None =
     return answer
 
 
-def cancel(db: Connection, request: Mapping[str, Any]) -> Result:
+def cancel(db: Connection, request: Mapping[str, Any], *, who: str | None = None) -> Result:
     """Call one message off, by ``{"id": …}`` or ``{"idempotency_key": …}``. Bad input is a result."""
-    return _answer(db, "SELECT enqueue_cancel(%s)", (Jsonb(request),))
+    return _answer(db, who, "enqueue_cancel(%s)", (Jsonb(request),))
 
 
 def take_content(
@@ -124,9 +127,11 @@ def prune(db: Connection, key_days: int, hash_days: int) -> int:
     return int(row[0]) if row else 0
 
 
-def _answer(db: Connection, statement: str, arguments: tuple[object, ...]) -> Result:
-    row = db.execute(statement.encode(), arguments).fetchone()
+def _answer(db: Connection, who: str | None, call: str, arguments: tuple[object, ...]) -> Result:
+    """One round trip: who asks is said in the statement's own transaction."""
+    statement = f"SELECT CASE WHEN %s::text IS NOT NULL THEN set_config('jeongsi.who', %s, true) END, {call}"
+    row = db.execute(statement.encode(), (who, who, *arguments)).fetchone()
     assert row is not None
-    found = row[0]
+    found = row[1]
     errors = tuple(FieldError(**error) for error in found["errors"])
     return Result(found["id"], found["status"], found["duplicate_of"], errors)
