@@ -19,7 +19,7 @@ _SHOWN = 60
 
 @cache
 def schema(name: str) -> dict[str, Any]:
-    """The schema of a public task, by the words after `jeongsi.`: message.schedule, message.cancel, notify."""
+    """The schema of a public task by the words after `jeongsi.`, for instance message.schedule."""
     text = resources.files(__name__).joinpath(f"{name.replace('.', '-')}.json").read_text(encoding="utf-8")
     found: dict[str, Any] = json.loads(text)
     return found
@@ -77,15 +77,16 @@ def _told(
 
 
 def _reason(error: ValidationError) -> str:
+    found: Any = error.instance
     match error.validator:
         case "maxLength":
-            return f"it has {len(error.instance)} characters"
+            return f"it has {len(found)} characters"
         case "minLength":
             return "it is empty"
         case "maxItems":
-            return f"there are {len(error.instance)}"
+            return f"there are {len(found)}"
         case _:
-            return f"{shown(error.instance)} does not fit"
+            return f"{shown(found)} does not fit"
 
 
 def _unstorable(request: Mapping[str, Any]) -> Iterator[FieldError]:
