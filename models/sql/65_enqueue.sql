@@ -160,7 +160,7 @@ BEGIN
   SELECT r.* INTO room FROM rooms r WHERE r.room_id = q ->> 'room';
   IF NOT FOUND THEN
     errors := enqueue_wrong('room', format('there is no room %s', q -> 'room'), coalesce('did you mean ' || enqueue_near(q ->> 'room') || '?', 'a room''s id, as `jeongsi room list` shows it')); RETURN; END IF;
-  IF q ->> 'room_type' <> room.type THEN
+  IF q ->> 'room_type' IN ('live', 'test') AND q ->> 'room_type' <> room.type THEN
     errors := errors || enqueue_wrong('room_type', format('%s is a %s room', room.room_id, room.type), format('%s, or another room', room.type)); END IF;
   IF q ->> 'channel' <> room.channel THEN
     errors := errors || enqueue_wrong('channel', format('%s is reached by channel %s', room.room_id, room.channel), format('%s, or leave it out', room.channel)); END IF;

@@ -29,7 +29,8 @@ def _room(world: World, ledger_env: dict[str, str]) -> None:
 
 
 def ask(world: World, **request: Any) -> str:
-    result = messages.enqueue(world.db, {"room": "hq-alerts", "text": "x", **request}, task_id="task-1")
+    task = None if "text" in request else "task-1"
+    result = messages.enqueue(world.db, {"room": "hq-alerts", "text": "x", **request}, task_id=task)
     assert result.id is not None
     return result.id
 
