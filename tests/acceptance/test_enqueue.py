@@ -91,10 +91,14 @@ def test_bad_arguments_are_results_and_the_worker_lives_on(
         ([], {}, "arguments"), ([good, good], {}, "arguments"), ([good], {"text": "y"}, "arguments"),
         (["x"], {}, "request"), ([None], {}, "request"), ([[good]], {}, "request"),
         ([good | {"text": "a\0b"}], {}, "text"), ([good | {"text": "\ud83d"}], {}, "text"),
-        ([good | {"metadata": {"a\0": 1}}], {}, "metadata"), ([good | {"metadata": {"deep": deep}}], {}, "metadata"),
-        ([good | {"metadata": {"n": float("nan")}}], {}, "metadata"), ([good | {"priority": 11}], {}, "priority"),
-        ([good | {"text": "가" * 3_000_000}], {}, "text"), ([good | {"images": [{"id": 1, "x": 2}]}], {}, "images[0]"),
-        ([good | {"room": "hq-alert"}], {}, "room"), ([{"text": "x"}], {}, "room"), ([{"x\0": 1, **good}], {}, "x"),
+        ([good | {"metadata": {"a\0": 1}}], {}, "metadata"),
+        ([good | {"metadata": {"deep": deep}}], {}, "metadata"),
+        ([good | {"metadata": {"n": float("nan")}}], {}, "metadata"),
+        ([good | {"priority": 11}], {}, "priority"),
+        ([good | {"text": "가" * 3_000_000}], {}, "text"),
+        ([good | {"images": [{"id": 1, "x": 2}]}], {}, "images[0]"),
+        ([good | {"room": "hq-alert"}], {}, "room"), ([{"text": "x"}], {}, "room"),
+        ([{"x\0": 1, **good}], {}, "x"),
     ]  # fmt: skip
     for args, kwargs, field in wrong:
         answer = service.send_task(SCHEDULE, args=args, kwargs=kwargs).get(timeout=10)
@@ -148,7 +152,10 @@ def test_the_python_example_runs(db: psycopg.Connection, processes: Processes, e
     processes.worker("enqueue", *QUIET)
     done = subprocess.run(
         [sys.executable, EXAMPLES / "python" / "enqueue.py"],
-        env={**os.environ, "REDIS_URL": env["REDIS_URL"], "ROOM": "hq-alerts", "AT": "2998-01-01T09:00:00+09:00"},
+        env={
+            **os.environ, "REDIS_URL": env["REDIS_URL"], "ROOM": "hq-alerts",
+            "AT": "2998-01-01T09:00:00+09:00",
+        },
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -23,7 +23,8 @@ ASK = "SELECT jeongsi_enqueue(room => 'hq-alerts', text => %s, idempotency_key =
 @pytest.fixture(autouse=True)
 def _room(pg: psycopg.Connection) -> None:
     pg.execute(
-        "INSERT INTO rooms (room_id, name, type, channel) VALUES ('hq-alerts', '본사', 'test', 'emulator-key')"
+        "INSERT INTO rooms (room_id, name, type, channel)"
+        " VALUES ('hq-alerts', '본사', 'test', 'emulator-key')"
     )
 
 
@@ -76,7 +77,8 @@ def test_a_service_needs_no_right_but_to_call_the_functions(
     )
     assert by_id["status"] == "cancelled"
     for denied in (
-        "SELECT * FROM kb_schedule", "SELECT * FROM enqueue_keys", "SELECT enqueue_message('{}')",
+        "SELECT * FROM kb_schedule", "SELECT * FROM enqueue_keys", 
+        """SELECT enqueue_message('{"room": "hq-alerts", "text": "y"}')""",
         "DELETE FROM message_hashes",
     ):  # fmt: skip
         with pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -1,10 +1,11 @@
-"""Ask Jeongsi for a message. Needs `pip install "celery[redis]"` and two things to know: REDIS_URL, a room."""
+"""Ask Jeongsi for a message. `pip install "celery[redis]"`; REDIS_URL, ROOM and AT in the environment."""
 
 import os
 import sys
+from typing import Any
 
 from celery import Celery
-from celery.exceptions import TimeoutError
+from celery.exceptions import TimeoutError as NoAnswer
 
 # An app object of its own: your own tasks keep their queues.
 jeongsi = Celery("orders", broker=os.environ["REDIS_URL"], backend=os.environ["REDIS_URL"])
@@ -13,14 +14,15 @@ jeongsi.conf.update(
 )
 
 
-def ask(task: str, request: dict) -> dict:
+def ask(task: str, request: dict[str, Any]) -> dict[str, Any]:
     """The result of one request. No answer within 10 s: ask again, the key makes it safe."""
     for _ in range(3):
         try:
-            return jeongsi.send_task(task, args=[request]).get(timeout=10)
-        except TimeoutError:
+            answer: dict[str, Any] = jeongsi.send_task(task, args=[request]).get(timeout=10)
+            return answer
+        except NoAnswer:
             continue
-    raise TimeoutError("Jeongsi does not answer")
+    raise NoAnswer("Jeongsi does not answer")
 
 
 message = {
