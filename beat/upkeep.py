@@ -10,6 +10,7 @@ from __future__ import annotations
 import psycopg
 
 from models.ledger import beat as ledger
+from models.ledger import messages
 from models.ledger.beat import Connection
 from runtime.clock import clock
 from runtime.database import is_transient
@@ -39,6 +40,9 @@ class Upkeep:
                 pruned = ledger.prune(db, self._settings.ledger_days)
                 if pruned:
                     emit(Event.ROWS_PRUNED, count=pruned)
+                forgotten = messages.prune(db, self._settings.key_days, self._settings.hash_days)
+                if forgotten:
+                    emit(Event.KEYS_PRUNED, count=forgotten)
             if now >= self._drop_at:
                 self._drop_at = now + _DROP_S
                 dropped = ledger.drop_old_partitions(db, self._settings.ledger_days, self._settings.log_days)

@@ -101,13 +101,15 @@ def _drop_functions(connection: Connection, statements: str) -> None:
     """Drop every function that is about to be installed, whatever it takes and returns by now.
 
     Postgres replaces no function whose answer changed, and keeps one whose arguments changed beside the
-    new one. Triggers' functions stay: their shape never changes, and the triggers hang on them.
+    new one. Triggers' functions stay: their shape never changes, and the triggers hang on them. So do the
+    public ones, jeongsi_…: other services call them, and the grants to their roles would go with them.
     """
     names = re.findall(r"CREATE OR REPLACE FUNCTION (\w+)\(", statements)
     held = connection.execute(
         text(
             "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
             " AND proname = ANY(:names) AND prorettype <> 'trigger'::regtype"
+            " AND proname NOT LIKE 'jeongsi\\_%'"
         ),
         {"names": names},
     ).scalars()

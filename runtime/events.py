@@ -75,6 +75,9 @@ class Event(StrEnum):
     HINT_DROPPED = "queue.hint_dropped"
     HINT_UNKNOWN_VERSION = "queue.hint_unknown_version"
     TASK_SURPRISED = "task.surprised"
+    # What other services ask for.
+    DUPLICATE_REFUSED = "message.duplicate_refused"
+    KEYS_PRUNED = "upkeep.keys_pruned"
     # Upkeep.
     PARTITIONS_MADE = "upkeep.partitions_made"
     PARTITIONS_DROPPED = "upkeep.partitions_dropped"
@@ -161,6 +164,10 @@ SENTENCES: Mapping[Event, Sentence] = {
     Event.HINT_DROPPED: _warning("A message in queue {queue} was no hint of ours and is dropped: {reason}"),
     Event.HINT_UNKNOWN_VERSION: _warning("A hint of version {version} is left to a newer worker"),
     Event.TASK_SURPRISED: _error("Task {task} met something nobody expected: {error}"),
+    Event.DUPLICATE_REFUSED: _warning(
+        "A message to {room} is refused, {message_id} says the same at the same time: {content}"
+    ),
+    Event.KEYS_PRUNED: _info("{count} idempotency keys and content hashes past their time were deleted"),
     Event.PARTITIONS_MADE: _info("Partitions were made ahead: {names}"),
     Event.PARTITIONS_DROPPED: _info("Partitions past retention were dropped: {names}"),
     Event.ROWS_PRUNED: _info("{count} quota counts, incidents and orphans past retention were deleted"),

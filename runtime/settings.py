@@ -124,6 +124,11 @@ class Settings(BaseSettings):
     ledger_days: Count = 90
     log_days: Count = 30
 
+    # What other services ask for: content hashes per room and how long they and idempotency keys are kept.
+    hash_limit: Count = 100
+    hash_days: Count = 7
+    key_days: Count = 30
+
     # Flower. Without a password one is made and kept in home.
     flower_address: str = "127.0.0.1"
     flower_port: Port = 5555

@@ -8,7 +8,7 @@ import typer
 
 from ops.cli.errors import BadInput, warned
 from ops.cli.options import As, Json, acting, example, group
-from ops.cli.output import iso, local, note, print_json, say, short
+from ops.cli.output import iso, local, note, print_json, say, short, table
 from ops.cli.schedule_flags import validity as read_validity
 from ops.cli.times import instant
 
@@ -90,6 +90,45 @@ def send(
         from ops.cli.follow import follow
 
         follow(slot, timeout)
+
+
+@app.command(
+    epilog=example(
+        "jeongsi message hashes",
+        "jeongsi message hashes --room hq-alerts --clear",
+        "jeongsi message hashes --json",
+    )
+)
+def hashes(
+    room: Annotated[str | None, typer.Option("--room", help="Only this room; else all.")] = None,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Forget them: the same content is accepted again.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Count the content hashes by which a second message with the same text, images and time is refused."""
+    from models.store import messages, reading, room_of, transaction
+    from runtime.settings import get_settings
+
+    with reading() as session:
+        if room is not None:
+            room_of(session, room)
+        found = messages.hash_counts(session, room)
+    if clear:
+        with transaction(acting(None)) as session:
+            cleared = messages.clear_hashes(session, room)
+        if as_json:
+            print_json({"cleared": cleared})
+        else:
+            say(f"{cleared} hashes are forgotten.")
+        return
+    limit = get_settings().hash_limit
+    if as_json:
+        rooms = {one.room_id: one.hashes for one in found}
+        print_json({"hashes": sum(rooms.values()), "limit": limit, "rooms": rooms})
+        return
+    rows = [(one.room_id, one.hashes, limit) for one in found]
+    table(("room", "hashes", "at most"), rows, empty="No content is remembered.")
 
 
 def _checked(form: ScheduleForm, pictures: Pictures) -> Checked:

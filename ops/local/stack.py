@@ -101,7 +101,7 @@ class Stack:
         send = self.options.send_workers or max(1, (os.cpu_count() or 2) - 1)
         names = [("beat-1", _beat(self.home, 1)), ("beat-2", _beat(self.home, 2))]
         names += [(f"send-{n}", _worker("send", f"send-{n}")) for n in range(1, send + 1)]
-        names += [("confirm-1", _worker("confirm,upkeep,notify", "confirm-1"))]
+        names += [("confirm-1", _worker("confirm,upkeep,enqueue,notify", "confirm-1"))]
         for name, command in names:
             self._add(name, command)
         self._start_flower()
