@@ -77,7 +77,7 @@ def test_a_service_needs_no_right_but_to_call_the_functions(
     )
     assert by_id["status"] == "cancelled"
     for denied in (
-        "SELECT * FROM kb_schedule", "SELECT * FROM enqueue_keys", 
+        "SELECT * FROM kb_schedule", "SELECT * FROM enqueue_keys",
         """SELECT enqueue_message('{"room": "hq-alerts", "text": "y"}')""",
         "DELETE FROM message_hashes",
     ):  # fmt: skip
