@@ -15,6 +15,7 @@ from models.store import transaction
 from runtime.events import Event, captured
 from runtime.ids import SlotId
 from runtime.settings import get_settings
+from tasks.schemas import problems
 from tests.support.ledger_time import SEOUL
 from tests.support.ledger_world import World
 
@@ -152,6 +153,8 @@ def test_what_is_wrong_is_refused_by_field_all_at_once_and_nothing_is_written(
     world: World, request_: dict[str, Any], wrong: list[str]
 ) -> None:
     assert sorted(fields(ask(world, **request_))) == wrong
+    form = {error.field for error in problems("message.schedule", {"room": "hq-alerts", **request_})}
+    assert form <= set(wrong)  # the schema and the ledger never disagree on what is wrong
     assert stored(world) == 0
     assert world.value("SELECT count(*) FROM enqueue_keys") == 0
     assert store.hash_count(world.db) == 0
