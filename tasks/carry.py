@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from models.ledger.worker import Lease, Settle
@@ -13,7 +13,9 @@ from runtime.ids import SlotId
 from tasks import told
 from tasks.attempt import send_slot
 from tasks.confirm import confirm_slot
+from tasks.devices import next_waiter
 from tasks.engine import Engine
+from tasks.under_way import device_of
 
 
 class SlotsFailed(Exception):
@@ -40,21 +42,50 @@ def carry(rt: Engine, slots: list[SlotId], way: Way) -> dict[str, str]:
     Raises ``SlotsFailed``, naming them, when one of them finally failed. Slots that somebody else
     holds, that are early or gone are left out: their hint was one too many.
     """
+    ends, devices = _carry(rt, slots, way)
+    for device in devices:
+        ends += _carry_waiters(rt, device)
+    _raise_failed(ends)
+    return {str(end.slot): end.state.value for end in ends}
+
+
+def _carry_waiters(rt: Engine, device: str) -> list[Settle]:
+    """Who has just used a device carries those that wait for it, one after the other, in their order."""
+    ends: list[Settle] = []
+    while (slot := next_waiter(rt, device)) is not None:
+        done, used = _carry(rt, [slot], SEND)
+        ends += done
+        if not used and not (done and done[0].state not in LIVE):
+            break  # somebody else has it, or is at the device
+    return ends
+
+
+def _carry(rt: Engine, slots: Sequence[SlotId], way: Way) -> tuple[list[Settle], list[str]]:
+    """How the slots ended, and the devices that were used on the way."""
     way.taken()
     hit("send.locking")
     held = rt.locks.acquire(slots)
+    used: list[str] = []
     leases: list[Lease] = []
     try:
         hit("send.locked")
         leases = [lease for lease in rt.lease(held) if _is_ours(lease)]
         way.leased()
         ends = [end for end in rt.for_each(lambda lease: _run(rt, lease), leases) if end is not None]
+        if way is SEND:
+            used = _devices_used(leases, ends)
     finally:
         for lease in leases:
             rt.done(lease.slot)
         rt.locks.release(held)
-    _raise_failed(ends)
-    return {str(end.slot): end.state.value for end in ends}
+    return ends, used
+
+
+def _devices_used(leases: Sequence[Lease], ends: Sequence[Settle]) -> list[str]:
+    """Devices of slots that did not have to wait for theirs: each has been used, and may be free again."""
+    busy = {end.slot for end in ends if end.reason == "device_busy"}
+    found = (device_of(lease) for lease in leases if lease.slot not in busy)
+    return list(dict.fromkeys(device for device in found if device is not None))
 
 
 def _run(rt: Engine, lease: Lease) -> Settle | None:

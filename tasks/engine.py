@@ -23,6 +23,7 @@ from runtime.ids import SlotId
 from runtime.redis_client import lock_redis
 from runtime.settings import Settings, get_settings
 from tasks.committer import Committer, CommitterStopped, until_stored
+from tasks.devices import Devices
 from tasks.evidence import EvidenceStore
 from tasks.locks import SlotLocks
 from tasks.refusals import Refusals
@@ -45,6 +46,7 @@ class Engine:
         self.evidence = EvidenceStore(self.committer, settings.home / "journal")
         self.service_times = ServiceTimes()
         self.refusals = Refusals()
+        self.devices = Devices()
         self._writers = futures.ThreadPoolExecutor(settings.worker_concurrency, thread_name_prefix="writer")
         self._running: set[SlotId] = set()
         self._taken = 0

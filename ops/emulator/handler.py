@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from ops.emulator import control
+from ops.emulator import control, iris_http
 from ops.emulator.bridge import Answer, Bridge, Content, accepted, error
 from ops.emulator.faults import Rule
 
@@ -53,6 +53,9 @@ class Handler(BaseHTTPRequestHandler):
         first, *rest = [unquote(segment) for segment in path.removeprefix("/").split("/")]
         if first == "_control":
             self._answer(control.handle(self.emulator, self.command, "/".join(rest), self.path, body))
+            return
+        if first == "iris" or first.startswith("iris-"):
+            iris_http.serve(self, self.emulator.device(first), path, rest, body)
             return
         bridge = next((one for kind, one in self.emulator.bridges.items() if kind == first), None)
         if bridge is None:

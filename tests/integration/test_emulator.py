@@ -79,7 +79,7 @@ class Client:
         return self.adapter.send(line, address, PartToSend("text", text, None, key, uuid4()))
 
     def look_up(self, key: str) -> Any:
-        return self.adapter.look_up(self.room, key, None, NOW)
+        return self.adapter.look_up(self.room, Sought(key, None, NOW))
 
     def __enter__(self) -> Client:
         return self

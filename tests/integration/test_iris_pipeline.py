@@ -1,0 +1,134 @@
+"""A room behind an Iris device, from the slot to the message in the room: one at a time, none lost, none twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from ops.emulator import Rule
+from tests.support.sending import Sending
+
+CHANNEL = "emulator-iris"
+
+
+def test_a_text_is_read_back_from_the_room_and_confirmed_at_once(sending: Sending) -> None:
+    slot = sending.promise("1001", CHANNEL, message_text="{time} 장부 ✅ {b}")
+
+    assert sending.until_ended(slot) == ["delivered"]
+
+    row = sending.of(slot)
+    assert (row["reason"], row["device"]) == ("confirmed", CHANNEL)
+    assert row["confirmed_at"] is not None
+    (part,) = sending.parts(slot)
+    assert part["state"] == "delivered"
+    assert sending.attempts(slot) == ["accepted"]
+    assert sending.receipts() == 1
+    assert sending.row("SELECT before FROM attempts")["before"]["observing"] is True
+
+
+def test_thirty_rooms_due_at_once_on_one_device_lose_and_double_nothing(
+    make_sending: Callable[[], Sending],
+) -> None:
+    sending, other = make_sending(), make_sending()
+    slots = [sending.promise(str(2000 + n), CHANNEL) for n in range(30)]
+
+    def step() -> bool:
+        other.tick()
+        return all(sending.of(slot)["ended_at"] is not None for slot in slots)
+
+    sending.until(step, timeout=20)
+
+    assert [sending.state(slot) for slot in slots] == ["delivered"] * 30
+    assert Counter(one.room for one in sending.emulator.receipts.all()) == {str(2000 + n): 1 for n in range(30)}
+    assert sending.emulator.device().overtaken == 0
+
+
+def test_a_message_that_never_reached_the_room_is_sent_once_more(sending: Sending) -> None:
+    sending.emulator.faults.add(Rule("lost", channel=CHANNEL))
+    slot = sending.promise("1001", CHANNEL)
+
+    assert sending.until_ended(slot, timeout=12) == ["delivered"]
+    assert sending.attempts(slot) == ["unknown", "accepted"]
+    assert sending.receipts() == 1
+
+
+def test_an_image_that_is_absent_is_left_to_a_person(sending: Sending) -> None:
+    sending.emulator.faults.add(Rule("lost", channel=CHANNEL))
+    images = f"[{sending.image()}]".replace("'", '"')
+    slot = sending.promise("1001", CHANNEL, message_images=images, send_order="images_only")
+
+    assert sending.until_ended(slot, timeout=12) == ["unresolved"]
+    assert (sending.of(slot)["reason"], sending.receipts()) == ("absent", 0)
+
+
+def test_absence_on_a_device_that_was_unwell_proves_nothing(sending: Sending) -> None:
+    sending.emulator.device().phone.observing = False
+    sending.emulator.faults.add(Rule("lost", channel=CHANNEL))
+    slot = sending.promise("1001", CHANNEL)
+    sending.until(lambda: sending.attempts(slot) == ["unknown"])
+    sending.emulator.device().phone.observing = True
+
+    assert sending.until_ended(slot, timeout=12) == ["unresolved"]
+    assert sending.of(slot)["reason"] == "device_unwell_before"
+
+
+def test_a_message_of_the_bot_that_nobody_recognises_stops_the_second_send(sending: Sending) -> None:
+    sending.emulator.faults.add(Rule("lost", channel=CHANNEL))
+    slot = sending.promise("1001", CHANNEL)
+    sending.until(lambda: sending.attempts(slot) == ["unknown"])
+    sending.emulator.device().write_row(1001, "조금 다른 글")
+
+    assert sending.until_ended(slot, timeout=12) == ["unresolved"]
+    assert (sending.of(slot)["reason"], sending.receipts()) == ("unrecognised_message", 0)
+
+
+def test_several_images_are_one_request_and_one_part(sending: Sending) -> None:
+    images = f"[{sending.image()}, {sending.image()}, {sending.image()}]".replace("'", '"')
+    slot = sending.promise("1001", CHANNEL, message_images=images, send_order="text_first")
+
+    assert sending.until_ended(slot) == ["delivered"]
+
+    text, photos = sending.parts(slot)
+    assert (text["image_ids"], len(photos["image_ids"])) == (None, 3)
+    assert [one.kind for one in sending.emulator.receipts.all()] == ["text", "image"]
+
+
+@pytest.mark.parametrize("fault", ["accept_then_drop", "500_after", "slow_after", "reset_after"])
+def test_an_answer_that_is_lost_is_found_in_the_room(sending: Sending, fault: str) -> None:
+    sending.emulator.faults.add(Rule(fault, channel=CHANNEL, delay_s=0.8))
+    slot = sending.promise("1001", CHANNEL)
+
+    assert sending.until_ended(slot) == ["delivered"]
+    assert (sending.attempts(slot), sending.receipts()) == (["accepted"], 1)
+
+
+def test_a_device_whose_clock_is_an_hour_off_is_read_all_the_same(sending: Sending) -> None:
+    sending.emulator.device().phone.clock_off_s = -3600
+    slot = sending.promise("1001", CHANNEL)
+    assert sending.until_ended(slot) == ["delivered"]
+
+
+def test_the_same_text_twice_in_a_room_is_two_messages(sending: Sending) -> None:
+    room = sending.room("1001", CHANNEL)
+    first, second = (sending.slot(sending.schedule(room)) for _ in range(2))
+
+    assert sending.until_ended(first, second) == ["delivered"] * 2
+
+    ids = {row["provider_msg_id"] for row in sending.rows("SELECT provider_msg_id FROM attempts")}
+    assert (len(ids), sending.receipts()) == (2, 2)
+
+
+def test_a_page_instead_of_iris_is_never_sent_to(sending: Sending) -> None:
+    sending.emulator.device().phone.html = True
+    slot = sending.slot(sending.schedule(sending.room("1001", CHANNEL)), valid_s=0.5, grace_s=0.4)
+
+    assert sending.until_ended(slot) == ["expired"]
+    assert (sending.attempts(slot), sending.receipts()) == ([], 0)
+
+
+def test_a_room_id_that_is_no_number_is_refused_before_anything_is_written(sending: Sending) -> None:
+    slot = sending.promise("공지방", CHANNEL)
+    assert sending.until_ended(slot) == ["failed"]
+    assert sending.of(slot)["reason"] == "rejected: bad_room_id"
