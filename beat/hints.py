@@ -58,7 +58,7 @@ def hints_of(
 ) -> list[Hint]:
     """Messages for slots, in their order of urgency; a device takes one at a time, so its slots go singly.
 
-    ``names``: title and room by schedule, for single hints. ``one_device``: channels that are one device each.
+    ``names``: title and room by schedule, for single hints. ``one_device``: channels of one device each.
     """
     groups: dict[tuple[str, str | None, datetime | None], list[Due]] = {}
     counts: dict[tuple[str, str | None], int] = {}

@@ -21,7 +21,8 @@ class ImageBytes:
 class PartToSend:
     """One text, one image, or several images in one request: the unit of the point of no return.
 
-    `more_images`: those after the first, where the provider takes several at once. `idempotency_key` is the same for every try of a part, `attempt_id` is new for each."""
+    `more_images`: those after the first, where the provider takes several at once. `idempotency_key`
+    is the same for every try of a part, `attempt_id` is new for each."""
 
     kind: Literal["text", "image"]
     text: str | None

@@ -26,9 +26,7 @@ def claimed(device: str | None, attempt_id: UUID, outcome: Accepted) -> Outcome:
     ids = first_free(device, attempt_id, outcome.candidates)
     if ids is not None:
         return replace(outcome, provider_msg_id=ids[0])
-    return Unknown(
-        "not_ours", outcome.http_status, None, None, outcome.answer, outcome.wrote_after_ms
-    )
+    return Unknown("not_ours", outcome.http_status, None, None, outcome.answer, outcome.wrote_after_ms)
 
 
 def others_only(device: str | None, attempt_id: UUID, message_ids: Sequence[str]) -> bool:

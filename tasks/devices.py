@@ -49,9 +49,7 @@ def before_asking(rt: Engine, attempt: Attempt, *, ours: bool) -> Settle | None:
     if not attempt.capabilities.exclusive or attempt.device is None:
         return None
     slot, fence, device = attempt.lease.slot, attempt.fence, attempt.device
-    wait_ms = database.retrying(
-        lambda db: ledger.wait_ms(db, slot, fence, rt.owner, device, busy=not ours)
-    )
+    wait_ms = database.retrying(lambda db: ledger.wait_ms(db, slot, fence, rt.owner, device, busy=not ours))
     return attempt.end(SlotState.WAITING, "device_busy", delay_s=wait_ms / 1000) if wait_ms > 0 else None
 
 

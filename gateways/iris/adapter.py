@@ -109,7 +109,7 @@ class IrisAdapter:
         )
 
     def open(self, room: RoomAddress) -> IrisLine | NotSent:
-        """Is the device well, where does it stand, and a connection to it. Nothing is written before it is."""
+        """Is the device well, where does it stand, and a connection to it."""
         if not _ROOM.fullmatch(room.room):
             prepared = self._transport.prepare()
             return prepared if isinstance(prepared, NotSent) else IrisLine(self._transport, prepared, {})

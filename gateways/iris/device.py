@@ -77,9 +77,9 @@ class Device:
         status = self._ask("GET", "/dashboard/status")
         if isinstance(status, Trouble):
             return status
-        bot_id, rate, observing = (
-            config.get("bot_id"), config.get("message_send_rate"), status.get("isObserving"),
-        )  # fmt: skip
+        bot_id: Any = config.get("bot_id")
+        rate: Any = config.get("message_send_rate")
+        observing = status.get("isObserving")
         if not _is_number(bot_id) or not _is_number(rate) or not isinstance(observing, bool):
             return Trouble("not_the_provider", {"config": _short(config), "status": _short(status)})
         return Health(str(bot_id), str(config.get("bot_name") or ""), int(rate), observing)

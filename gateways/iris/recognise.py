@@ -20,11 +20,13 @@ Candidates = tuple[tuple[str, ...], ...]
 
 
 def candidates(rows: Sequence[Row], kind: str, text: str | None, images: int) -> Candidates:
-    """The messages among `rows` (oldest first) that this part may be. Photos can only be told by their kind."""
+    """The messages among `rows` (oldest first) that this part may be. Photos are told by kind alone."""
     if kind == "text":
         wanted = normal(text or "")
         return tuple((str(row.id),) for row in rows if row.type == TEXT and normal(row.text) == wanted)
-    together = [(str(row.id),) for row in rows if row.type == PHOTOS or (images == 1 and row.type == PHOTO)]
+    together: list[tuple[str, ...]] = [
+        (str(row.id),) for row in rows if row.type == PHOTOS or (images == 1 and row.type == PHOTO)
+    ]
     single = [str(row.id) for row in rows if row.type == PHOTO]
     if images > 1 and len(single) >= images:  # KakaoTalk may show each photo of one request by itself
         together.append(tuple(single[:images]))

@@ -217,7 +217,8 @@ def parts_of(db: Connection, slot_id: SlotId) -> list[PartRow]:
     """A slot's parts in sending order; empty before its first point of no return."""
     with db.cursor(row_factory=class_row(PartRow)) as cursor:
         return cursor.execute(
-            "SELECT ord, kind, body, image_id, image_ids, state, idem_key, gap_ms, tries, misses, tainted, attempt_id,"
+            "SELECT ord, kind, body, image_id, image_ids, state, idem_key, gap_ms, tries, misses, tainted,"
+            " attempt_id,"
             " sending_at, done_at, confirmed_at, provider_msg_id FROM parts"
             " WHERE schedule_id = %s AND slot_at = %s ORDER BY ord",
             tuple(slot_id),

@@ -21,8 +21,9 @@ from runtime.clock import Clock
 BOT_ID = 430_000_000_000_001
 _TYPES = {"text": 1, "image": 2, "image_multiple": 27}
 _TABLES = """
-CREATE TABLE chat_logs (_id INTEGER PRIMARY KEY AUTOINCREMENT, id INTEGER, type INTEGER, chat_id INTEGER NOT NULL,
-  user_id INTEGER, message TEXT, attachment TEXT, created_at INTEGER, client_message_id INTEGER, v TEXT);
+CREATE TABLE chat_logs (_id INTEGER PRIMARY KEY AUTOINCREMENT, id INTEGER, type INTEGER,
+  chat_id INTEGER NOT NULL, user_id INTEGER, message TEXT, attachment TEXT,
+  created_at INTEGER, client_message_id INTEGER, v TEXT);
 CREATE TABLE chat_sending_logs (_id INTEGER PRIMARY KEY AUTOINCREMENT, type INTEGER, chat_id INTEGER NOT NULL,
   message TEXT, attachment TEXT, created_at INTEGER, client_message_id INTEGER, supplement TEXT, v TEXT);
 CREATE TABLE chat_rooms (id INTEGER PRIMARY KEY, type TEXT);
@@ -85,7 +86,9 @@ class IrisDevice:
 
     # -- what HTTP asks ---------------------------------------------------------------------------
 
-    def reply(self, body: bytes, key: str | None, attempt: str | None, fault: str | None, delay_s: float) -> dict[str, Any]:
+    def reply(
+        self, body: bytes, key: str | None, attempt: str | None, fault: str | None, delay_s: float
+    ) -> dict[str, Any]:
         """POST /reply: queue it, whatever lies there. Raises Refused."""
         request = _read(body, key, attempt, fault, delay_s)
         with self._wake:
@@ -130,12 +133,15 @@ class IrisDevice:
     def write_row(self, room: int, text: str, *, user_id: int | None = None, kind: int = 1) -> int:
         """A message appears in a room; answers its `_id`."""
         sender = self.phone.bot_id if user_id is None else user_id
-        v = json.dumps({"enc": 31, "origin": "WRITE", "isMine": sender == self.phone.bot_id}, separators=(",", ":"))
+        v = json.dumps(
+            {"enc": 31, "origin": "WRITE", "isMine": sender == self.phone.bot_id}, separators=(",", ":")
+        )
         with self._db_guard:
             self._db.execute("INSERT OR IGNORE INTO chat_rooms VALUES (?, 'OM')", (room,))
             at = int(self._clock.now().timestamp() + self.phone.clock_off_s)
             cursor = self._db.execute(
-                "INSERT INTO chat_logs (type, chat_id, user_id, message, created_at, v) VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO chat_logs (type, chat_id, user_id, message, created_at, v)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
                 (kind, room, sender, _sealed(text), at, v),
             )
         return int(cursor.lastrowid or 0)
@@ -144,7 +150,8 @@ class IrisDevice:
         """A message waits in KakaoTalk itself."""
         with self._db_guard:
             self._db.execute(
-                "INSERT INTO chat_sending_logs (type, chat_id, message) VALUES (1, ?, ?)", (room, _sealed(text))
+                "INSERT INTO chat_sending_logs (type, chat_id, message) VALUES (1, ?, ?)",
+                (room, _sealed(text)),
             )
 
     def unpend(self, room: int) -> None:
@@ -175,7 +182,9 @@ class IrisDevice:
         if self._clock.wait(self.phone.work_s + request.delay_s, self._stopping):
             return
         self.unpend(request.room)
-        text = request.texts[0] if request.type == "text" else "사진" if request.type == "image" else "사진 모음"
+        text = (
+            request.texts[0] if request.type == "text" else "사진" if request.type == "image" else "사진 모음"
+        )
         self._receipts.append(
             at=self._clock.now().timestamp(), channel=self.channel, room=str(request.room),
             kind="text" if request.type == "text" else "image", key=request.key, attempt=request.attempt,
@@ -188,7 +197,9 @@ def _read(body: bytes, key: str | None, attempt: str | None, fault: str | None, 
     asked = _object(body, "ReplyRequest", {"type", "room", "data", "threadId"}, {"room", "data"})
     kind = asked.get("type", "text")
     if kind not in _TYPES:
-        raise Refused(f"party.qwer.iris.model.ReplyType does not contain element with name '{kind}' at path $.type")
+        raise Refused(
+            f"party.qwer.iris.model.ReplyType does not contain element with name '{kind}' at path $.type"
+        )
     room, data = asked["room"], asked["data"]
     if not isinstance(room, str) or not room.lstrip("-").isascii() or not room.lstrip("-").isdigit():
         raise Refused(f'For input string: "{room}"')
@@ -206,11 +217,16 @@ def _object(body: bytes, name: str, known: set[str], needed: set[str]) -> dict[s
     except ValueError:
         asked = None
     if not isinstance(asked, dict):
-        raise Refused(f"Illegal input: Unexpected JSON token at offset 0: Expected start of the object of {whole}")
+        raise Refused(
+            f"Illegal input: Unexpected JSON token at offset 0: Expected start of the object of {whole}"
+        )
     if unknown := sorted(set(asked) - known):
         raise Refused(f"Illegal input: Encountered an unknown key '{unknown[0]}' at path: $")
     if missing := sorted(needed - set(asked)):
-        raise Refused(f"Illegal input: Field '{missing[0]}' is required for type with serial name '{whole}', but it was missing")
+        raise Refused(
+            f"Illegal input: Field '{missing[0]}' is required for type with serial name '{whole}', but it was"
+            " missing"
+        )
     return asked
 
 
@@ -234,5 +250,3 @@ def _digest(request: Request) -> str:
         return hashlib.sha256(request.texts[0].encode("utf-8", "surrogatepass")).hexdigest()
     digests = [hashlib.sha256(base64.b64decode(one)).hexdigest() for one in request.texts]
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-
-

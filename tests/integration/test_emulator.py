@@ -19,7 +19,7 @@ import requests
 
 from gateways.bridge.adapter import BridgeAdapter
 from gateways.http import Transport
-from gateways.message import PartToSend, RoomAddress
+from gateways.message import PartToSend, RoomAddress, Sought
 from gateways.outcomes import Absent, Found, LookUpUnavailable, NotSent, Outcome
 from ops.emulator import Emulator, Receipt, Rule
 from ops.emulator.bridge import Behaviour

@@ -1,4 +1,4 @@
-"""A room behind an Iris device, from the slot to the message in the room: one at a time, none lost, none twice."""
+"""A room behind an Iris device, from the slot to the message: one at a time, none lost, none twice."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def test_thirty_rooms_due_at_once_on_one_device_lose_and_double_nothing(
     sending.until(step, timeout=20)
 
     assert [sending.state(slot) for slot in slots] == ["delivered"] * 30
-    assert Counter(one.room for one in sending.emulator.receipts.all()) == {str(2000 + n): 1 for n in range(30)}
+    rooms = Counter(one.room for one in sending.emulator.receipts.all())
+    assert rooms == {str(2000 + n): 1 for n in range(30)}
     assert sending.emulator.device().overtaken == 0
 
 
