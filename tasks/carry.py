@@ -42,7 +42,7 @@ def carry(rt: Engine, slots: list[SlotId], way: Way) -> dict[str, str]:
     Raises ``SlotsFailed``, naming them, when one of them finally failed. Slots that somebody else
     holds, that are early or gone are left out: their hint was one too many.
     """
-    ends, devices = _carry(rt, slots, way)
+    ends, devices, _ = _carry(rt, slots, way)
     for device in devices:
         ends += _carry_waiters(rt, device)
     _raise_failed(ends)
@@ -53,19 +53,19 @@ def _carry_waiters(rt: Engine, device: str) -> list[Settle]:
     """Who has just used a device carries those that wait for it, one after the other, in their order."""
     ends: list[Settle] = []
     while (slot := next_waiter(rt, device)) is not None:
-        done, used = _carry(rt, [slot], SEND)
+        done, _, was_free = _carry(rt, [slot], SEND)
         ends += done
-        if not used and not (done and done[0].state not in LIVE):
-            break  # somebody else has it, or is at the device
+        if not was_free:
+            break  # somebody else has it, or is at the device, and goes on from there
     return ends
 
 
-def _carry(rt: Engine, slots: Sequence[SlotId], way: Way) -> tuple[list[Settle], list[str]]:
-    """How the slots ended, and the devices that were used on the way."""
+def _carry(rt: Engine, slots: Sequence[SlotId], way: Way) -> tuple[list[Settle], list[str], bool]:
+    """How the slots ended, their devices, and whether none of those was taken."""
     way.taken()
     hit("send.locking")
     held = rt.locks.acquire(slots)
-    used: list[str] = []
+    devices: list[str] = []
     leases: list[Lease] = []
     try:
         hit("send.locked")
@@ -73,19 +73,14 @@ def _carry(rt: Engine, slots: Sequence[SlotId], way: Way) -> tuple[list[Settle],
         way.leased()
         ends = [end for end in rt.for_each(lambda lease: _run(rt, lease), leases) if end is not None]
         if way is SEND:
-            used = _devices_used(leases, ends)
+            found = (device_of(lease) for lease in leases)
+            devices = list(dict.fromkeys(device for device in found if device is not None))
     finally:
         for lease in leases:
             rt.done(lease.slot)
         rt.locks.release(held)
-    return ends, used
-
-
-def _devices_used(leases: Sequence[Lease], ends: Sequence[Settle]) -> list[str]:
-    """Devices of slots that did not have to wait for theirs: each has been used, and may be free again."""
-    busy = {end.slot for end in ends if end.reason == "device_busy"}
-    found = (device_of(lease) for lease in leases if lease.slot not in busy)
-    return list(dict.fromkeys(device for device in found if device is not None))
+    was_free = bool(leases) and all(end.reason != "device_busy" for end in ends)
+    return ends, devices, was_free
 
 
 def _run(rt: Engine, lease: Lease) -> Settle | None:

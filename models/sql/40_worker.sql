@@ -100,7 +100,7 @@ BEGIN
              AND (w.priority, w.slot_at, w.schedule_id) < (s.priority, s.slot_at, s.schedule_id)) THEN 'yield'
       WHEN d.free_at > t AND (d.holder_schedule, d.holder_slot) IS DISTINCT FROM (i.sid, i.sat) THEN 'device_busy'
       WHEN d.device IS NOT NULL AND s.exposed = 0 AND EXISTS (SELECT 1 FROM slots w WHERE w.device = d.device AND w.state IN ('waiting', 'queued', 'leased') AND w.wait_reason = 'device_busy'
-             AND w.phase = 'send' AND w.exposed = 0 AND w.not_before BETWEEN t - interval '5 s' AND t AND w.finish_by > t
+             AND w.state <> 'leased' AND w.phase = 'send' AND w.exposed = 0 AND w.not_before BETWEEN t - interval '5 s' AND t AND w.finish_by > t
              AND (w.priority, w.slot_at, w.schedule_id) < (s.priority, s.slot_at, s.schedule_id)) THEN 'device_yield'
       WHEN s.quota_day IS NULL AND q.used >= r.quota THEN 'quota'
       ELSE 'go' END AS verdict
@@ -313,7 +313,7 @@ BEGIN
   UPDATE slots s SET state = i.state, phase = i.phase, owner = NULL, lease_until = NULL, spins = CASE WHEN i.state = 'queued' THEN greatest(s.spins - 1, 0) ELSE 0 END,
       not_before = CASE WHEN i.state <> 'waiting' THEN s.not_before
                         WHEN i.reason = 'room_busy' THEN least(t + make_interval(secs => i.delay / 1000), (SELECT greatest(g.free_at, t + interval '200 ms') FROM room_gate g WHERE g.room_ref = s.room_ref))
-                        WHEN i.reason = 'device_busy' THEN least(t + make_interval(secs => i.delay / 1000), (SELECT greatest(g.free_at, t + interval '50 ms') FROM device_gate g WHERE g.device = s.device))
+                        WHEN i.reason = 'device_busy' THEN least(t + make_interval(secs => i.delay / 1000), (SELECT greatest(g.free_at, t + interval '500 ms') FROM device_gate g WHERE g.device = s.device))
                         ELSE t + make_interval(secs => i.delay / 1000) END,
       republish_at = CASE WHEN i.state = 'queued' THEN t + make_interval(secs => i.delay / 1000) END,
       wait_reason = CASE WHEN i.state IN ('waiting', 'queued') THEN i.reason ELSE s.wait_reason END,

@@ -20,16 +20,16 @@ def findings(adapter: IrisAdapter) -> Iterator[Finding]:
     if isinstance(health, Trouble):
         yield _silent(check, health)
         return
-    yield _account(check, health)
-    yield _observing(check, health)
+    yield _account(f"{check} account", health)
+    yield _observing(f"{check} observing", health)
     said = adapter.device.clock()
     if isinstance(said, Trouble):
         todo = "see that KakaoTalk is installed there and that Iris may read its database"
         yield fail(check, f"its database cannot be read ({said.reason})", todo)
         return
     device_s, pending = said
-    yield _clock(check, device_s - clock().now().timestamp())
-    yield _pending(check, pending)
+    yield _clock(f"{check} clock", device_s - clock().now().timestamp())
+    yield _pending(f"{check} pending", pending)
 
 
 def _silent(check: str, trouble: Trouble) -> Finding:
@@ -44,7 +44,8 @@ def _account(check: str, health: Health) -> Finding:
     if health.bot_id == "0":
         todo = "write one message by hand from its KakaoTalk and restart Iris; until then nothing is sent"
         return fail(check, "Iris does not know its own account (bot_id 0)", todo)
-    found = f"Iris answers; account {health.bot_id} ({health.bot_name}), {health.send_rate_ms} ms between messages"
+    account = f"{health.bot_id} ({health.bot_name})"
+    found = f"Iris answers; account {account}, {health.send_rate_ms} ms between messages"
     return ok(check, found)
 
 
