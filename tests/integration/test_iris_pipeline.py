@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from ops.emulator import Rule
+from gateways.iris.adapter import IrisAdapter
+from gateways.message import PartToSend, RoomAddress
+from gateways.outcomes import NotSent
+from gateways.registry import adapter_for
+from models.ledger.worker import Ponr
+from ops.audit import audit
+from ops.doctor import iris
+from ops.emulator import Emulator, Rule
+from ops.why import why
+from runtime.settings import get_settings
 from tests.support.sending import Sending
 
 CHANNEL = "emulator-iris"
@@ -133,3 +144,94 @@ def test_a_room_id_that_is_no_number_is_refused_before_anything_is_written(sendi
     slot = sending.promise("공지방", CHANNEL)
     assert sending.until_ended(slot) == ["failed"]
     assert sending.of(slot)["reason"] == "rejected: bad_room_id"
+
+
+def test_a_message_whose_worker_died_is_found_by_another_by_what_was_kept(
+    make_sending: Callable[[], Sending],
+) -> None:
+    """The baseline of the attempt is in the ledger, so whoever confirms can read the room back."""
+    sending, other = make_sending(), make_sending()
+    slot = sending.promise("1001", CHANNEL)
+    sending.due()
+    (lease,) = sending.rt.lease([slot])
+    adapter = adapter_for(CHANNEL)
+    address = RoomAddress(CHANNEL, "1001")
+    line = adapter.open(address)
+    assert not isinstance(line, NotSent)
+    body = {"ord": 0, "kind": "text", "body": "안녕하세요", "image_id": None, "idem_key": "k", "gap_ms": 0}
+    question = Ponr(
+        slot, 0, lease.fence, uuid.uuid4(), lease.content_version, 2.0, "lookup", [body], CHANNEL, 2.0,
+        line.before,
+    )  # fmt: skip
+    assert sending.rt.committer.ponr(question).verdict == "go"
+    adapter.send(line, address, PartToSend("text", "안녕하세요", None, "k", question.attempt_id))
+    sending.rt.done(slot)  # the worker died between the write and the evidence
+
+    assert other.until_ended(slot) == ["delivered"]
+    assert (other.attempts(slot), other.receipts()) == (["accepted"], 1)
+    assert other.row("SELECT seen FROM attempts")["seen"]["saw"] == "found"
+
+
+def test_a_device_in_doubt_is_held_and_the_next_waits_for_it(sending: Sending) -> None:
+    sending.emulator.faults.add(Rule("stuck", channel=CHANNEL))
+    first = sending.promise("1001", CHANNEL)
+    sending.until(lambda: sending.attempts(first) == ["unknown"])
+    second = sending.promise("1002", CHANNEL)
+    sending.until(lambda: sending.of(second)["wait_reason"] == "device_busy")
+    assert sending.attempts(second) == []
+    sending.emulator.device().unpend(1001)
+    sending.emulator.device().write_row(1001, "안녕하세요")
+
+    assert sending.until_ended(first, second) == ["delivered"] * 2
+
+
+def test_two_devices_work_side_by_side(sending: Sending, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = sending.emulator.url
+    monkeypatch.setenv("KAKAO_BOT_URL", f"seoul=iris+{url}/iris-1,busan=iris+{url}/iris-2")
+    get_settings.cache_clear()
+    sending.emulator.device("iris-1").phone.html = True  # one is away: the other does not wait for it
+    away = sending.promise("1001", "seoul")
+    slot = sending.promise("1002", "busan")
+
+    assert sending.until_ended(slot) == ["delivered"]
+    assert sending.attempts(away) == []
+    sending.emulator.device("iris-1").phone.html = False
+    assert sending.until_ended(away) == ["delivered"]
+
+
+def test_the_room_of_a_device_cannot_go_past_its_gate_by_naming_another(sending: Sending) -> None:
+    room = sending.room("1001", CHANNEL)
+    sending.db.execute("UPDATE rooms SET device = '다른 폰' WHERE room_id = %s", (room,))
+    slot = sending.slot(sending.schedule(room))
+    assert sending.until_ended(slot) == ["delivered"]
+    assert sending.of(slot)["device"] == CHANNEL
+
+
+def test_why_and_audit_understand_a_message_that_was_read_back(sending: Sending, tmp_path: Path) -> None:
+    """A53: what the device showed stands in `slot why`, and its receipts agree with the ledger."""
+    slots = [sending.promise(str(1001 + n), CHANNEL) for n in range(3)]
+    assert sending.until_ended(*slots) == ["delivered"] * 3
+
+    told = {gate.name: gate.evidence for gate in why(sending.db, slots[0])}
+    assert "read back" in told["provider"]
+    report = audit(sending.db, receipts=tmp_path / "receipts.jsonl")
+    assert [one.detail for one in report.violations if one.invariant in ("I2", "I4", "I7", "I10")] == []
+    assert report.receipts is not None
+    assert (report.receipts.read, report.receipts.matched) == (3, 3)
+
+
+def test_the_doctor_tells_about_a_device(scaled_env: dict[str, str], emulator: Emulator) -> None:
+    phone = emulator.device().phone
+
+    def told() -> dict[str, str]:
+        found = iris.findings(IrisAdapter.of(CHANNEL, f"{emulator.url}/iris", get_settings()))
+        return {one.check.removeprefix(f"channel {CHANNEL}").strip(): one.level.value for one in found}
+
+    assert set(told().values()) == {"ok"}
+    phone.observing = False
+    emulator.device().pend(1001, "글")
+    assert told() == {"account": "ok", "observing": "warn", "clock": "ok", "pending": "warn"}
+    phone.bot_id = 0
+    assert told()["account"] == "fail"
+    phone.html = True
+    assert told() == {"": "warn"}
