@@ -369,7 +369,7 @@ class Attempt(Base):
     provider_msg_id: Mapped[str | None]
     answer: Mapped[dict[str, Any] | None]
     #: What the provider looked like before the write, for who looks the message up; what the last look saw.
-    before: Mapped[dict[str, Any] | None]
+    baseline: Mapped[dict[str, Any] | None]
     seen: Mapped[dict[str, Any] | None]
     __table_args__ = (
         UniqueConstraint("schedule_id", "slot_at", "ord", "fence", name="attempts_fence_key"),

@@ -130,7 +130,7 @@ class AttemptRow:
     http_status: int | None
     provider_msg_id: str | None
     answer: dict[str, Any] | None
-    before: dict[str, Any] | None
+    baseline: dict[str, Any] | None
     seen: dict[str, Any] | None
 
 
@@ -230,7 +230,7 @@ def attempts_of(db: Connection, slot_id: SlotId) -> list[AttemptRow]:
     with db.cursor(row_factory=class_row(AttemptRow)) as cursor:
         return cursor.execute(
             "SELECT attempt_id, ord, fence, owner, dup_risk, sending_at, wrote_at, ended_at, outcome, reason,"
-            " http_status, provider_msg_id, answer, before, seen FROM attempts"
+            " http_status, provider_msg_id, answer, baseline, seen FROM attempts"
             " WHERE schedule_id = %s AND slot_at = %s ORDER BY sending_at, fence",
             tuple(slot_id),
         ).fetchall()

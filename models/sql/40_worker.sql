@@ -34,7 +34,7 @@ BEGIN
          (SELECT jsonb_agg(jsonb_build_object('ord', p.ord, 'kind', p.kind, 'body', p.body, 'image_id', p.image_id, 'image_ids', p.image_ids, 'state', p.state, 'idem_key', p.idem_key,
               'gap_ms', p.gap_ms, 'tries', p.tries, 'misses', p.misses, 'tainted', p.tainted, 'attempt_id', p.attempt_id, 'provider_msg_id', p.provider_msg_id,
               'since_sending_ms', extract(epoch FROM t - p.sending_at)::float8 * 1000, 'since_done_ms', extract(epoch FROM t - p.done_at)::float8 * 1000,
-              'reaped', a.reason = 'lease_expired', 'before', a.before) ORDER BY p.ord)
+              'reaped', a.reason = 'lease_expired', 'before', a.baseline) ORDER BY p.ord)
             FROM parts p LEFT JOIN attempts a ON a.slot_at = p.slot_at AND a.attempt_id = p.attempt_id WHERE p.schedule_id = u.schedule_id AND p.slot_at = u.slot_at)
     FROM j LEFT JOIN u ON u.schedule_id = j.sid AND u.slot_at = j.sat
       LEFT JOIN rooms r ON r.id = u.room_ref
@@ -131,7 +131,7 @@ BEGIN
   UPDATE parts p SET state = 'sending', attempt_id = i.aid, sending_at = t, done_at = NULL, tries = p.tries + 1
     FROM unnest(p_sid, p_sat, p_ord, p_attempt, verdicts) i(sid, sat, ord, aid, verdict)
     WHERE i.verdict = 'go' AND p.schedule_id = i.sid AND p.slot_at = i.sat AND p.ord = i.ord AND p.slot_at BETWEEN lo AND hi;
-  INSERT INTO attempts (attempt_id, schedule_id, slot_at, ord, fence, owner, dup_risk, sending_at, before)
+  INSERT INTO attempts (attempt_id, schedule_id, slot_at, ord, fence, owner, dup_risk, sending_at, baseline)
     SELECT i.aid, i.sid, i.sat, i.ord, i.f, p_owner, s.dup_risk, t, i.before
       FROM unnest(p_sid, p_sat, p_ord, p_attempt, fences, p_before, verdicts) i(sid, sat, ord, aid, f, before, verdict)
         JOIN slots s ON s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi WHERE i.verdict = 'go';

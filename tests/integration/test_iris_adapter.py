@@ -16,12 +16,13 @@ import requests
 
 from gateways.http import Transport
 from gateways.iris.adapter import IrisAdapter, Timing
-from gateways.iris.device import Health, Trouble
+from gateways.iris.device import Trouble
 from gateways.message import ImageBytes, PartToSend, RoomAddress, Sought
 from gateways.outcomes import Absent, Accepted, Found, LookUpUnavailable, NotSent, Outcome
 from ops.emulator import Emulator, Rule
 from runtime.clock import SystemClock
 from tests.support.raw_server import RawServer, response
+from tests.support.waiting import eventually
 
 FIXTURES = {
     path.stem: json.loads(path.read_text(encoding="utf-8"))
@@ -246,14 +247,12 @@ def test_a_message_that_was_not_taken_yet_is_overwritten_by_the_next(emulator: E
         answer = requests.post(f"{emulator.url}/iris/reply", json=body, timeout=5)
         assert answer.json() == {"success": True, "message": "success"}
     with adapter_at(f"{emulator.url}/iris") as adapter:
-        health = adapter.device.health()
-        assert isinstance(health, Health)
-        for _ in range(100):
-            rows = adapter.device.rows("5", health.bot_id, 0)
-            assert isinstance(rows, list)
-            if rows and rows[-1].text == "글 2":
-                break
-            SystemClock().wait(0.02)
-    assert rows[-1].text == "글 2"
-    assert len(rows) == 3 - device.overtaken
+
+        def shown() -> list[str]:
+            rows = adapter.device.rows("5", str(device.phone.bot_id), 0)
+            assert isinstance(rows, list), rows
+            return [row.text for row in rows]
+
+        eventually(lambda: shown()[-1:] == ["글 2"])
+        assert len(shown()) == 3 - device.overtaken
     assert device.overtaken >= 1

@@ -36,7 +36,7 @@ def test_a_text_is_read_back_from_the_room_and_confirmed_at_once(sending: Sendin
     assert part["state"] == "delivered"
     assert sending.attempts(slot) == ["accepted"]
     assert sending.receipts() == 1
-    assert sending.row("SELECT before FROM attempts")["before"]["observing"] is True
+    assert sending.row("SELECT baseline FROM attempts")["baseline"]["observing"] is True
 
 
 def test_thirty_rooms_due_at_once_on_one_device_lose_and_double_nothing(
@@ -223,8 +223,11 @@ def test_why_and_audit_understand_a_message_that_was_read_back(sending: Sending,
 def test_the_doctor_tells_about_a_device(scaled_env: dict[str, str], emulator: Emulator) -> None:
     phone = emulator.device().phone
 
+    adapter = adapter_for(CHANNEL)
+    assert isinstance(adapter, IrisAdapter)
+
     def told() -> dict[str, str]:
-        found = iris.findings(IrisAdapter.of(CHANNEL, f"{emulator.url}/iris", get_settings()))
+        found = iris.findings(adapter)
         return {one.check.removeprefix(f"channel {CHANNEL}").strip(): one.level.value for one in found}
 
     assert set(told().values()) == {"ok"}

@@ -2,7 +2,7 @@
 ALTER TABLE parts ADD COLUMN image_ids bigint[];
 
 -- What the provider looked like before the write (whoever looks the message up after a crash needs it), and what the last look-up saw.
-ALTER TABLE attempts ADD COLUMN before jsonb;
+ALTER TABLE attempts ADD COLUMN baseline jsonb;
 ALTER TABLE attempts ADD COLUMN seen jsonb;
 
 -- Which message on a device is whose: two parts with the same text are never confirmed by one message.
