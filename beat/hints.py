@@ -6,7 +6,7 @@ about 0.8 ms per message: as many as a worker process can start within a second,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
@@ -54,10 +54,11 @@ def hints_of(
     *,
     concurrency: int,
     most: int,
+    one_device: Collection[str] = (),
 ) -> list[Hint]:
     """Messages for slots, in their order of urgency; a device takes one at a time, so its slots go singly.
 
-    ``names``: title and room by schedule, for single hints.
+    ``names``: title and room by schedule, for single hints. ``one_device``: channels of one device each.
     """
     groups: dict[tuple[str, str | None, datetime | None], list[Due]] = {}
     counts: dict[tuple[str, str | None], int] = {}
@@ -69,7 +70,8 @@ def hints_of(
     }
     made: list[Hint] = []
     for found in due:
-        size = 1 if found.device is not None else sizes[found.phase, found.channel]
+        single = found.device is not None or found.channel in one_device
+        size = 1 if single else sizes[found.phase, found.channel]
         if size == 1:
             made.append(Hint(found.phase, (found.slot,), _told(found, names)))
             continue

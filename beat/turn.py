@@ -19,6 +19,7 @@ from beat.publishing import QUEUES, Batch, Publisher, Sight
 from beat.upkeep import Upkeep
 from models.ledger import beat as ledger
 from models.ledger.beat import Agenda, Connection, Due
+from runtime import channels
 from runtime.clock import clock as host_clock
 from runtime.events import Event, emit
 from runtime.failpoints import hit
@@ -50,6 +51,7 @@ class Turn:
         self.clock = LedgerClock()
         self.scheduled: deque[SlotId] = deque(maxlen=_TOLD_MOST)
         self._worked = False
+        self._one_device = channels.one_device(settings.channels())
 
     def once(self, db: Connection) -> float:
         """One turn; answers the seconds until there is something to do, at most tick_max_s.
@@ -151,6 +153,7 @@ class Turn:
             sorted(due, key=lambda found: (found.priority, found.sat, found.sid)),
             self._publisher.crews, names,
             concurrency=self._settings.worker_concurrency, most=self._settings.hint_max,
+            one_device=self._one_device,
         )  # fmt: skip
         self._publisher.put(Batch(push_at, self._broker.prepare(hints), kind))
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateways.capabilities import Capabilities
-from gateways.message import PartToSend, RoomAddress
+from gateways.message import PartToSend, RoomAddress, Sought
 from gateways.outcomes import LookUp, NotSent, Outcome, RejectedFinal
 
 
 class Line(Protocol):
     """An open way to the provider for one attempt. `send` uses it up; an unused one is closed, which keeps
-    the connection for others."""
+    the connection for others.
+
+    `before`: what the provider looked like just now, if a look-up needs that; the ledger keeps it with the
+    attempt. Small JSON."""
+
+    @property
+    def before(self) -> dict[str, Any] | None:
+        """See above."""
+        ...
 
     def close(self) -> None:
         """Give it back unused. Harmless after a send and when called twice."""
@@ -41,10 +48,8 @@ class Adapter(Protocol):
         then NotSent, reason `guard_missed`."""
         ...
 
-    def look_up(
-        self, room: RoomAddress, part_key: str, provider_msg_id: str | None, around: datetime
-    ) -> LookUp:
-        """Ask what became of a part. `around` is when it was sent, for providers that search by time."""
+    def look_up(self, room: RoomAddress, sought: Sought) -> LookUp:
+        """Ask what became of a part."""
         ...
 
     def rooms(self) -> list[str]:

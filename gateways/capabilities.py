@@ -19,9 +19,14 @@ class Capabilities:
     text_limit             characters (code points) of one text
     long_text              what is done with a longer one: refused, or split into several parts
     max_image_bytes        bytes of one image before encoding
-    max_in_flight          reserved: requests at once to the whole provider. This version does not honour it;
-                           rooms of one device are served one at a time
-    one_image_per_request  every image is its own request, hence its own part and key
+    max_in_flight          1: the whole channel is one device that carries one request at a time, and the
+                           ledger's device gate sees to it. Other numbers are not honoured yet
+    one_image_per_request  every image is its own request, hence its own part and key; else up to max_images
+                           go in one
+    absence_factor         "absent" is believed after so many times settle
+    resend_on_absent       the kinds of parts that are sent again once they are known to be absent
+    lookup_delays_s        when to look after a send, seconds since it; empty: as the settings say
+    confirmed_on_accept    an accepted send was seen in the room already, so no look-up follows
     """
 
     idempotency: bool = False
@@ -38,6 +43,15 @@ class Capabilities:
     image_types: tuple[str, ...] = ()
     max_in_flight: int | None = None
     one_image_per_request: bool = True
+    absence_factor: float = 1.0
+    resend_on_absent: tuple[str, ...] = ("text", "image")
+    lookup_delays_s: tuple[float, ...] = ()
+    confirmed_on_accept: bool = False
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether the whole channel carries one request at a time."""
+        return self.max_in_flight == 1
 
     @property
     def kind(self) -> ProviderKind:

@@ -33,8 +33,12 @@ class _Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Accepted(_Evidence):
-    """The provider has the message."""
+    """The provider has the message.
 
+    `candidates`: where it was recognised by its content, the messages that it may be, best first, each by
+    the ids of all its rows; the ledger says which of them is nobody else's."""
+
+    candidates: tuple[tuple[str, ...], ...] = ()
     kind: ClassVar[OutcomeKind] = "accepted"
 
 
@@ -71,18 +75,24 @@ Outcome = Accepted | NotSent | RejectedRetry | RejectedFinal | Unknown
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The provider knows the message by our key."""
+    """The provider knows the message by our key, or by its content; `candidates` as in Accepted."""
 
     state: Literal["accepted", "delivered", "failed"]
     provider_msg_id: str | None
     answer: dict[str, Any] = field(default_factory=dict)
+    candidates: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """The provider says it does not know our key. Believed only after `settle` (exactly-once rule R8)."""
+    """The provider says it does not know our message. Believed only after `settle` (exactly-once rule R8).
+
+    `doubt`: why this absence proves nothing, however late it is said. `others`: messages that were not
+    recognised but could be ours; unless they are known to be somebody else's, nothing is proven either."""
 
     answer: dict[str, Any] = field(default_factory=dict)
+    doubt: str | None = None
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from gateways.adapter import Adapter
 from gateways.bridge.adapter import BridgeAdapter
 from gateways.errors import UnknownChannel, UnusableChannel
 from gateways.http import Transport
+from gateways.iris.adapter import IrisAdapter
 from gateways.kakao.adapter import FRIENDS, MEMO, KakaoAdapter, Way
 from gateways.kakao.tokens import AppKeys, Tokens, TokenStore
 from runtime.settings import Settings, get_settings
@@ -65,13 +66,13 @@ def _build(channel: str, url: str, settings: Settings) -> Adapter:
     kind, _, base_url = url.partition("+")
     if kind in _KAKAO:
         return _kakao(channel, _KAKAO[kind], base_url, settings)
-    if kind == "iris":
-        raise UnusableChannel(channel, "iris comes with a later version; this one speaks bridge+http(s)://")
-    if kind != "bridge":
+    if kind not in ("bridge", "iris"):
         raise UnusableChannel(
-            channel, f"its URL starts with {kind!r}; bridge+http:// or bridge+https:// is known"
+            channel, f"its URL starts with {kind!r}; bridge+ or iris+, http:// or https:// is known"
         )
     try:
+        if kind == "iris":
+            return IrisAdapter.of(channel, base_url, settings)
         transport = Transport(base_url, deadline_s=settings.http_deadline_s)
     except ValueError as error:
         raise UnusableChannel(channel, str(error)) from None

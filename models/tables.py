@@ -123,6 +123,17 @@ class DeviceGate(Base):
     holder_slot: Mapped[dt.datetime | None]
 
 
+class DeviceMessage(Base):
+    """Which message on a device is whose, for providers that are looked up by a message's content."""
+
+    __tablename__ = "device_messages"
+    device: Mapped[str] = mapped_column(primary_key=True)
+    message_id: Mapped[str] = mapped_column(primary_key=True)
+    attempt_id: Mapped[uuid.UUID]
+    at: Mapped[dt.datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    __table_args__ = (Index("device_messages_at_idx", "at"),)
+
+
 class RoomQuota(Base):
     """Slots that a room has taken on one Korean day (B129)."""
 
@@ -314,6 +325,14 @@ class Slot(Base):
             "schedule_id",
             postgresql_where=text("wait_reason = 'room_busy'"),
         ),
+        Index(
+            "slots_device_wait_idx",
+            "device",
+            "priority",
+            "slot_at",
+            "schedule_id",
+            postgresql_where=text("wait_reason = 'device_busy'"),
+        ),
         Index("slots_unresolved_idx", "slot_at", postgresql_where=text("state = 'unresolved'")),
         Index("slots_id_idx", "id"),
         Index("slots_trouble_idx", "ended_at", postgresql_where=text("state = 'failed'")),
@@ -343,6 +362,8 @@ class Part(Base):
     confirmed_at: Mapped[dt.datetime | None]
     provider_msg_id: Mapped[str | None]
     refused: Mapped[list[Any] | None]
+    #: All images of a part that carries several; ``image_id`` is then the first of them.
+    image_ids: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
     __table_args__ = _BY_SLOT_TIME
 
 
@@ -367,6 +388,9 @@ class Attempt(Base):
     http_status: Mapped[int | None] = mapped_column(Integer)
     provider_msg_id: Mapped[str | None]
     answer: Mapped[dict[str, Any] | None]
+    #: What the provider looked like before the write, for who looks the message up; what the last look saw.
+    baseline: Mapped[dict[str, Any] | None]
+    seen: Mapped[dict[str, Any] | None]
     __table_args__ = (
         UniqueConstraint("schedule_id", "slot_at", "ord", "fence", name="attempts_fence_key"),
         _BY_SLOT_TIME,

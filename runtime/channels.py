@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 KINDS = ("bridge", "iris")
+#: Of these kinds a whole channel is one device that carries one request at a time.
+ONE_DEVICE = ("iris",)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
 _EXAMPLE = "iris+http://192.168.0.20:3000,busan=bridge+https://bot.example.com"
 
@@ -36,10 +39,16 @@ def check(text: str) -> str:
 
 
 def of_emulator(base: str | None) -> dict[str, str]:
-    """The emulator's three bridges, one for each kind of provider; none without an emulator."""
+    """The emulator's three bridges, one for each kind of provider, and its Iris device; none without one."""
     if base is None:
         return {}
-    return {f"emulator-{kind}": f"bridge+{base.rstrip('/')}/{kind}" for kind in ("key", "lookup", "none")}
+    bridges = {f"emulator-{kind}": f"bridge+{base.rstrip('/')}/{kind}" for kind in ("key", "lookup", "none")}
+    return bridges | {"emulator-iris": f"iris+{base.rstrip('/')}/iris"}
+
+
+def one_device(channels: Mapping[str, str]) -> frozenset[str]:
+    """The names of those channels that are one device each."""
+    return frozenset(name for name, url in channels.items() if url.partition("+")[0] in ONE_DEVICE)
 
 
 def of_kakao(api_url: str) -> dict[str, str]:

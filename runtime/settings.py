@@ -80,6 +80,8 @@ class Settings(BaseSettings):
     playauto_password: SecretStr | None = None
     bridge_token: SecretStr | None = None
     emulator_url: WebUrl | None = None
+    # Iris: how long a send itself waits to see its message in the room, before that is left to look-ups.
+    iris_read_back_s: Seconds = 1.5
 
     # A worker's hold on a slot, in seconds.
     lock_ttl_s: Seconds = 3.0

@@ -15,14 +15,18 @@ import psycopg
 from gateways.adapter import Line
 from gateways.errors import GatewayError
 from gateways.message import PartToSend, RoomAddress
-from gateways.outcomes import NotSent, Outcome, RejectedFinal
+from gateways.outcomes import Accepted, NotSent, Outcome, RejectedFinal
 from gateways.registry import adapter_for
+from models.ledger import devices
 from models.ledger.worker import Evidence, Lease, Ponr, Settle
 from models.states import AttemptOutcome, PartState, SlotState
+from runtime import database
 from runtime.events import Event, emit
 from runtime.failpoints import hit
 from tasks import told
+from tasks.claims import claimed
 from tasks.committer import CommitterStopped, may_be_said_again
+from tasks.devices import before_asking
 from tasks.engine import Engine
 from tasks.ladder import fast_delay_s
 from tasks.prepare import BadContent, PartPlan, image_bytes, message_of
@@ -69,7 +73,10 @@ def _send_parts(rt: Engine, attempt: Attempt) -> Settle | None:
         if not isinstance(step, Sent):
             return step
         attempt = step.attempt
-    return all_accepted(rt, attempt)
+    end = all_accepted(rt, attempt)
+    if end.confirmed:
+        _confirm_parts(attempt)
+    return end
 
 
 def _pause_before(rt: Engine, attempt: Attempt, part: PartPlan) -> Settle | None:
@@ -90,23 +97,26 @@ def _send_part(rt: Engine, attempt: Attempt, part: PartPlan) -> Step:
         parcel = _parcel(part)
     except BadContent as bad:
         return attempt.close(SlotState.FAILED, f"bad_content: {bad.why}")
-    line = attempt.adapter.open(attempt.address)
-    if isinstance(line, NotSent):
-        return not_sent(rt, attempt, part, line.reason)
-    if isinstance(line, RejectedFinal):
-        return attempt.close(SlotState.FAILED, f"rejected: {line.reason}")
-    hit("send.prepared")
-    try:
-        return _over_the_point(rt, attempt, part, parcel, line)
-    finally:
-        line.close()
+    with rt.devices.turn(attempt.device if attempt.capabilities.exclusive else None) as ours:
+        if (busy := before_asking(rt, attempt, ours=ours)) is not None:
+            return busy
+        line = attempt.adapter.open(attempt.address)
+        if isinstance(line, NotSent):
+            return not_sent(rt, attempt, part, line.reason)
+        if isinstance(line, RejectedFinal):
+            return attempt.close(SlotState.FAILED, f"rejected: {line.reason}")
+        hit("send.prepared")
+        try:
+            return _over_the_point(rt, attempt, part, parcel, line)
+        finally:
+            line.close()
 
 
 def _over_the_point(rt: Engine, attempt: Attempt, part: PartPlan, parcel: PartToSend, line: Line) -> Step:
     """The point of no return, the guard, the write, the evidence."""
     began = rt.clock.monotonic()
     try:
-        answer = rt.committer.ponr(_question(rt, attempt, part, parcel))
+        answer = rt.committer.ponr(_question(rt, attempt, part, parcel, line))
     except CommitterStopped:
         return None
     except psycopg.Error as error:
@@ -125,30 +135,36 @@ def _over_the_point(rt: Engine, attempt: Attempt, part: PartPlan, parcel: PartTo
     )
     hit("send.replied")
     rt.service_times.add(attempt.address.channel, rt.clock.monotonic() - passed)
+    if isinstance(outcome, Accepted) and outcome.candidates:
+        outcome = claimed(attempt.device, parcel.attempt_id, outcome)
     if rt.evidence.store(_evidence(attempt, part, parcel, outcome, (passed - answer.said_at) * 1000)) is None:
         return None
     hit("send.evidenced")
     return after(rt, attempt, part, outcome)
 
 
-def _question(rt: Engine, attempt: Attempt, part: PartPlan, parcel: PartToSend) -> Ponr:
+def _question(rt: Engine, attempt: Attempt, part: PartPlan, parcel: PartToSend, line: Line) -> Ponr:
     fresh = attempt.message.fresh and part.ord == 0
+    hold_s = rt.settings.settle_s * attempt.capabilities.absence_factor
     return Ponr(
         slot=attempt.lease.slot,
         ord=part.ord,
         fence=attempt.fence,
         attempt_id=parcel.attempt_id,
         content_version=attempt.lease.content_version,
-        hold_s=rt.settings.settle_s + (attempt.lease.gap_ms or 0) / 1000,
+        hold_s=hold_s + (attempt.lease.gap_ms or 0) / 1000,
         provider_kind=attempt.kind,
         parts=[p.as_row() for p in attempt.message.parts] if fresh else None,
+        device=attempt.device if attempt.capabilities.exclusive else None,
+        device_hold_s=hold_s if attempt.capabilities.exclusive else None,
+        before=line.before,
     )
 
 
 def _parcel(part: PartPlan) -> PartToSend:
-    image = image_bytes(part.image_id) if part.image_id is not None else None
-    if image is not None:
-        return PartToSend("image", None, image, part.idem_key, uuid.uuid4())
+    images = tuple(image_bytes(image) for image in part.images)
+    if images:
+        return PartToSend("image", None, images[0], part.idem_key, uuid.uuid4(), images[1:])
     return PartToSend("text", part.body, None, part.idem_key, uuid.uuid4())
 
 
@@ -173,6 +189,11 @@ def _unclear(rt: Engine, attempt: Attempt, part: PartPlan, parcel: PartToSend) -
     if verdict != "no_attempt":
         attempt = replace(attempt, fence=attempt.fence + 1)  # it was committed
     return not_sent(rt, attempt, part, "commit_unclear")
+
+
+def _confirm_parts(attempt: Attempt) -> None:
+    """Every part was seen in the room when it was sent."""
+    database.retrying(lambda db: devices.confirm_accepted(db, attempt.lease.slot))
 
 
 def _tell_started(attempt: Attempt, part: PartPlan) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from models.ledger.worker import Lease, Settle
@@ -13,7 +13,9 @@ from runtime.ids import SlotId
 from tasks import told
 from tasks.attempt import send_slot
 from tasks.confirm import confirm_slot
+from tasks.devices import next_waiter
 from tasks.engine import Engine
+from tasks.under_way import device_of
 
 
 class SlotsFailed(Exception):
@@ -40,21 +42,45 @@ def carry(rt: Engine, slots: list[SlotId], way: Way) -> dict[str, str]:
     Raises ``SlotsFailed``, naming them, when one of them finally failed. Slots that somebody else
     holds, that are early or gone are left out: their hint was one too many.
     """
+    ends, devices, _ = _carry(rt, slots, way)
+    for device in devices:
+        ends += _carry_waiters(rt, device)
+    _raise_failed(ends)
+    return {str(end.slot): end.state.value for end in ends}
+
+
+def _carry_waiters(rt: Engine, device: str) -> list[Settle]:
+    """Who has just used a device carries those that wait for it, one after the other, in their order."""
+    ends: list[Settle] = []
+    while (slot := next_waiter(rt, device)) is not None:
+        done, _, was_free = _carry(rt, [slot], SEND)
+        ends += done
+        if not was_free:
+            break  # somebody else has it, or is at the device, and goes on from there
+    return ends
+
+
+def _carry(rt: Engine, slots: Sequence[SlotId], way: Way) -> tuple[list[Settle], list[str], bool]:
+    """How the slots ended, their devices, and whether none of those was taken."""
     way.taken()
     hit("send.locking")
     held = rt.locks.acquire(slots)
+    devices: list[str] = []
     leases: list[Lease] = []
     try:
         hit("send.locked")
         leases = [lease for lease in rt.lease(held) if _is_ours(lease)]
         way.leased()
         ends = [end for end in rt.for_each(lambda lease: _run(rt, lease), leases) if end is not None]
+        if way is SEND:
+            found = (device_of(lease) for lease in leases)
+            devices = list(dict.fromkeys(device for device in found if device is not None))
     finally:
         for lease in leases:
             rt.done(lease.slot)
         rt.locks.release(held)
-    _raise_failed(ends)
-    return {str(end.slot): end.state.value for end in ends}
+    was_free = bool(leases) and all(end.reason != "device_busy" for end in ends)
+    return ends, devices, was_free
 
 
 def _run(rt: Engine, lease: Lease) -> Settle | None:

@@ -11,18 +11,21 @@ from typing import Any
 from uuid import UUID
 
 from gateways.errors import GatewayError
-from gateways.message import RoomAddress
+from gateways.message import RoomAddress, Sought
 from gateways.outcomes import Absent, Found, LookUp, LookUpUnavailable
 from gateways.registry import adapter_for
+from models.ledger import devices
 from models.ledger import worker as ledger
 from models.ledger.worker import Evidence, Lease, Resolve, Settle
 from models.states import AttemptOutcome, PartState
 from runtime import database
 from runtime.failpoints import hit
 from tasks import told
+from tasks.claims import first_free, others_only
 from tasks.engine import Engine
 from tasks.findings import Finding, Inquiry, route
 from tasks.ladder import key_retry_s, lookup_delay_s
+from tasks.under_way import device_for
 
 
 def confirm_slot(rt: Engine, lease: Lease) -> Settle | None:
@@ -67,19 +70,31 @@ def _unknown_with_lookup(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) -> 
             return _back_to_pending(rt, inquiry, part, wait_s=0.0, proven=True)
         case Found():
             return _found(rt, inquiry, part, seen)
-        case Absent() if not _settled(rt, part):
-            return Finding(part, PartState.UNKNOWN, again_s=_next_look(rt, part))
+        case Absent() if not _settled(rt, inquiry, part):
+            return Finding(part, PartState.UNKNOWN, again_s=_next_look(rt, inquiry, part))
         case Absent() if inquiry.authoritative:
-            return _back_to_pending(rt, inquiry, part, rt.settings.settle_s, proven=True)
+            return _absent(rt, inquiry, part, seen)
         case Absent():
             return Finding(part, PartState.UNKNOWN, gone_for_good=True, why="unproven")
         case LookUpUnavailable():
             return _unreachable(rt, inquiry, part, PartState.UNKNOWN)
 
 
+def _absent(rt: Engine, inquiry: Inquiry, part: dict[str, Any], seen: Absent) -> Finding:
+    """Late enough, and said by who should know. Sent again only where the kind of part allows it."""
+    known = inquiry.capabilities
+    if seen.doubt is not None:
+        return Finding(part, PartState.UNKNOWN, gone_for_good=True, why=seen.doubt)
+    if not others_only(_device(inquiry), UUID(part["attempt_id"]), seen.others):
+        return Finding(part, PartState.UNKNOWN, gone_for_good=True, why="unrecognised_message")
+    if known is not None and part["kind"] not in known.resend_on_absent:
+        return Finding(part, PartState.UNKNOWN, gone_for_good=True, why="absent")
+    return _back_to_pending(rt, inquiry, part, rt.settings.settle_s * inquiry.absence_factor, proven=True)
+
+
 def _unknown_with_neither(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) -> Finding:
     """Nobody can be asked. A stopped worker may still come back with the answer until settle."""
-    if part["reaped"] and not _settled(rt, part):
+    if part["reaped"] and not _settled(rt, inquiry, part):
         return Finding(part, PartState.UNKNOWN, again_s=rt.settings.settle_s - _age_s(part))
     why = "tries" if inquiry.kind == "key" else "unproven"
     return Finding(part, PartState.UNKNOWN, gone_for_good=True, why=why)
@@ -87,6 +102,8 @@ def _unknown_with_neither(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) ->
 
 def _accepted(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) -> Finding:
     """Accepted is confirmed by a look-up where there is one. Absent at settle: they say, not delivered."""
+    if inquiry.capabilities is not None and inquiry.capabilities.confirmed_on_accept:
+        return _confirmed(inquiry, part)
     if not inquiry.can_look_up:
         return Finding(part, PartState.ACCEPTED)
     seen = _look_up(inquiry, part)
@@ -95,8 +112,8 @@ def _accepted(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) -> Finding:
             return _back_to_pending(rt, inquiry, part, wait_s=0.0, proven=True)
         case Found():
             return _found(rt, inquiry, part, seen)
-        case Absent() if not _settled(rt, part):
-            return Finding(part, PartState.ACCEPTED, again_s=_next_look(rt, part))
+        case Absent() if not _settled(rt, inquiry, part):
+            return Finding(part, PartState.ACCEPTED, again_s=_next_look(rt, inquiry, part))
         case Absent() if inquiry.authoritative:
             return _back_to_pending(rt, inquiry, part, rt.settings.settle_s, proven=True)
         case Absent():
@@ -108,25 +125,43 @@ def _accepted(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) -> Finding:
 def _found(rt: Engine, inquiry: Inquiry, part: dict[str, Any], seen: Found) -> Finding:
     """It is there. Where the provider tells `delivered` apart, `accepted` is asked again until settle."""
     slot, attempt_id = inquiry.lease.slot, UUID(part["attempt_id"])
+    message_id = seen.provider_msg_id
+    if seen.candidates:
+        ours = first_free(_device(inquiry), attempt_id, seen.candidates)
+        if ours is None:
+            return _somebody_elses(rt, inquiry, part)
+        message_id = ours[0]
     if part["state"] != PartState.ACCEPTED:
         proof = Evidence(
-            slot, part["ord"], attempt_id, AttemptOutcome.ACCEPTED, "looked_up", seen.provider_msg_id,
+            slot, part["ord"], attempt_id, AttemptOutcome.ACCEPTED, "looked_up", message_id,
             answer=seen.answer,
         )  # fmt: skip
         if rt.evidence.store(proof) is None:
-            return Finding(part, PartState.UNKNOWN, again_s=_next_look(rt, part))
+            return Finding(part, PartState.UNKNOWN, again_s=_next_look(rt, inquiry, part))
     if seen.state == "accepted" and inquiry.confirms:
-        again_s = None if _settled(rt, part) else _next_look(rt, part)
+        again_s = None if _settled(rt, inquiry, part) else _next_look(rt, inquiry, part)
         return Finding(part, PartState.ACCEPTED, again_s=again_s)
-    database.retrying(lambda db: ledger.confirmed(db, [(slot, part["ord"], attempt_id)]))
+    return _confirmed(inquiry, part)
+
+
+def _confirmed(inquiry: Inquiry, part: dict[str, Any]) -> Finding:
+    proven = (inquiry.lease.slot, part["ord"], UUID(part["attempt_id"]))
+    database.retrying(lambda db: ledger.confirmed(db, [proven]))
     return Finding(part, PartState.DELIVERED)
+
+
+def _somebody_elses(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) -> Finding:
+    """What looks like ours belongs to other attempts. Once late, a person has to look at the room."""
+    if _settled(rt, inquiry, part):
+        return Finding(part, PartState.UNKNOWN, gone_for_good=True, why="not_ours")
+    return Finding(part, PartState.UNKNOWN, again_s=_next_look(rt, inquiry, part))
 
 
 def _unreachable(rt: Engine, inquiry: Inquiry, part: dict[str, Any], state: PartState) -> Finding:
     """A look-up that is not reached is never absence: ask until finish_by + 2 × settle, then a person."""
     if inquiry.lease.finish_ms / 1000 + 2 * rt.settings.settle_s <= 0:
         return Finding(part, state, gone_for_good=True, why="lookup_unavailable")
-    return Finding(part, state, again_s=_next_look(rt, part), why="lookup_unavailable")
+    return Finding(part, state, again_s=_next_look(rt, inquiry, part), why="lookup_unavailable")
 
 
 def _look_up(inquiry: Inquiry, part: dict[str, Any]) -> LookUp:
@@ -135,9 +170,29 @@ def _look_up(inquiry: Inquiry, part: dict[str, Any]) -> LookUp:
     lease = inquiry.lease
     sent_at = lease.sat + dt.timedelta(milliseconds=lease.age_ms - float(part["since_sending_ms"] or 0.0))
     address = RoomAddress(lease.channel or "", lease.room or "", lease.device)
-    seen = inquiry.adapter.look_up(address, part["idem_key"], part["provider_msg_id"], sent_at)
+    images = len(part.get("image_ids") or ()) or int(part["image_id"] is not None)
+    before = part.get("before")
+    sought = Sought(
+        part["idem_key"], part["provider_msg_id"], sent_at, part["kind"], part["body"], images, before
+    )
+    seen = inquiry.adapter.look_up(address, sought)
     hit("confirm.looked_up")
+    if before is not None:
+        _note(lease, part, seen)
     return seen
+
+
+def _note(lease: Lease, part: dict[str, Any], seen: LookUp) -> None:
+    """What was seen, for `jeongsi slot why`."""
+    told = {"saw": type(seen).__name__.lower(), **seen.answer}
+    if isinstance(seen, LookUpUnavailable):
+        told["reason"] = seen.reason
+    attempt_id = UUID(part["attempt_id"])
+    database.retrying(lambda db: devices.note_seen(db, lease.slot, attempt_id, told))
+
+
+def _device(inquiry: Inquiry) -> str | None:
+    return device_for(inquiry.lease.channel, inquiry.lease.device, inquiry.capabilities)
 
 
 def _back_to_pending(
@@ -152,13 +207,15 @@ def _back_to_pending(
     return Finding(part, PartState(part["state"]), again_s=key_retry_s(rt.settings.retry_delays_s))
 
 
-def _settled(rt: Engine, part: dict[str, Any]) -> bool:
-    return _age_s(part) >= rt.settings.settle_s
+def _settled(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) -> bool:
+    return _age_s(part) >= rt.settings.settle_s * inquiry.absence_factor
 
 
 def _age_s(part: dict[str, Any]) -> float:
     return float(part["since_sending_ms"] or 0.0) / 1000
 
 
-def _next_look(rt: Engine, part: dict[str, Any]) -> float:
-    return lookup_delay_s(rt.settings.first_lookup_s, rt.settings.settle_s, _age_s(part))
+def _next_look(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) -> float:
+    looks_s = inquiry.capabilities.lookup_delays_s if inquiry.capabilities else ()
+    absence_s = rt.settings.settle_s * inquiry.absence_factor
+    return lookup_delay_s(rt.settings.first_lookup_s, absence_s, _age_s(part), looks_s=looks_s)

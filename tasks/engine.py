@@ -24,6 +24,7 @@ from runtime.ids import SlotId
 from runtime.redis_client import lock_redis
 from runtime.settings import Settings, get_settings
 from tasks.committer import Committer, CommitterStopped, until_stored
+from tasks.devices import Devices
 from tasks.evidence import EvidenceStore
 from tasks.kakao_tokens import LedgerTokens
 from tasks.locks import SlotLocks
@@ -48,6 +49,7 @@ class Engine:
         self.service_times = ServiceTimes()
         self.refusals = Refusals()
         use_token_store(LedgerTokens)
+        self.devices = Devices()
         self._writers = futures.ThreadPoolExecutor(settings.worker_concurrency, thread_name_prefix="writer")
         self._running: set[SlotId] = set()
         self._taken = 0

@@ -56,6 +56,11 @@ class Inquiry:
         return self.capabilities is not None and self.capabilities.lookup_authoritative
 
     @property
+    def absence_factor(self) -> float:
+        """After how many times settle its "absent" is believed."""
+        return self.capabilities.absence_factor if self.capabilities else 1.0
+
+    @property
     def confirms(self) -> bool:
         """Whether it tells `delivered` apart from `accepted`."""
         return self.capabilities is not None and self.capabilities.confirms

@@ -25,12 +25,13 @@ def fast_delay_s(delays_s: Sequence[float], misses: int) -> float:
     return _step(delays_s, misses)
 
 
-def lookup_delay_s(first_s: float, settle_s: float, age_s: float) -> float:
+def lookup_delay_s(first_s: float, settle_s: float, age_s: float, *, looks_s: Sequence[float] = ()) -> float:
     """Seconds until the next look-up of a message sent ``age_s`` ago: at first, 2 × first, then at settle.
 
-    Past settle it is asked again every ``first_s``.
+    ``settle_s``: when absence is believed. ``looks_s``: the provider's own times before that, seconds since
+    the send. Past settle it is asked again every ``first_s``.
     """
-    for at in (first_s, 2 * first_s, settle_s):
+    for at in (*(looks_s or (first_s, 2 * first_s)), settle_s):
         if at > age_s:
             return at - age_s
     return first_s

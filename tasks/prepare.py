@@ -34,6 +34,7 @@ class PartPlan:
 
     ``tries``: those that reached the write. ``misses``: those since then that did not.
     ``tainted``: an earlier try may have arrived. ``since_done_s``: since its last try ended.
+    ``image_ids``: all images, where the part carries several; ``image_id`` is then the first.
     """
 
     ord: int
@@ -47,11 +48,18 @@ class PartPlan:
     tainted: bool = False
     state: PartState = PartState.PENDING
     since_done_s: float | None = None
+    image_ids: tuple[int, ...] = ()
+
+    @property
+    def images(self) -> tuple[int, ...]:
+        """The ids of all images of this part, in order."""
+        return self.image_ids or (() if self.image_id is None else (self.image_id,))
 
     def as_row(self) -> dict[str, Any]:
         """What the point of no return stores."""
         return {
             "ord": self.ord, "kind": self.kind, "body": self.body, "image_id": self.image_id,
+            "image_ids": list(self.image_ids) or None,
             "idem_key": self.idem_key, "gap_ms": self.gap_ms,
         }  # fmt: skip
 
@@ -103,17 +111,28 @@ def _fresh(lease: Lease, capabilities: Capabilities) -> list[PartPlan]:
     text = _text(lease, content, capabilities)
     images = _image_ids(content, capabilities)
     order = content.get("send_order")
-    kinds: list[tuple[str, str | None, int | None]] = [("image", None, image) for image in images]
+    kinds: list[tuple[str, str | None, tuple[int, ...]]] = [
+        ("image", None, group) for group in _groups(images, capabilities)
+    ]
     if text is not None:
-        texts = [("text", piece, None) for piece in split(text, capabilities.text_limit)]
+        texts = [("text", piece, ()) for piece in split(text, capabilities.text_limit)]
         kinds = [*kinds, *texts] if order == "images_first" else [*texts, *kinds]
     if not kinds:
         raise BadContent("nothing to send: no text and no image")
     gap_ms = int(content.get("send_interval_seconds") or 0) * 1000
     return [
-        PartPlan(n, kind, body, image, idempotency_key(lease, n), gap_ms if n else 0)
-        for n, (kind, body, image) in enumerate(kinds)
-    ]
+        PartPlan(
+            n, kind, body, group[0] if group else None, idempotency_key(lease, n), gap_ms if n else 0,
+            image_ids=group if len(group) > 1 else (),
+        )
+        for n, (kind, body, group) in enumerate(kinds)
+    ]  # fmt: skip
+
+
+def _groups(images: Sequence[int], capabilities: Capabilities) -> list[tuple[int, ...]]:
+    """Images by part: each its own, or as many in one as the channel takes."""
+    most = 1 if capabilities.one_image_per_request else max(capabilities.max_images, 1)
+    return [tuple(images[start : start + most]) for start in range(0, len(images), most)]
 
 
 def _text(lease: Lease, content: dict[str, Any], capabilities: Capabilities) -> str | None:
@@ -176,6 +195,7 @@ def _laid(row: dict[str, Any]) -> PartPlan:
     return PartPlan(
         row["ord"], row["kind"], row["body"], row["image_id"], row["idem_key"], row["gap_ms"], row["tries"],
         row["misses"], row["tainted"], PartState(row["state"]), _seconds(row),
+        tuple(row.get("image_ids") or ()),
     )  # fmt: skip
 
 

@@ -68,12 +68,15 @@ def after(rt: Engine, attempt: Attempt, part: PartPlan, outcome: Outcome) -> Ste
             return attempt.close(SlotState.FAILED, f"rejected: {outcome.reason}")
         case Unknown():
             # The same key may go again at once, and nobody can be asked where there is no look-up.
-            delay_s = rt.settings.first_lookup_s if attempt.kind == "lookup" else 0.0
+            looks_s = attempt.capabilities.lookup_delays_s or (rt.settings.first_lookup_s,)
+            delay_s = looks_s[0] if attempt.kind == "lookup" else 0.0
             return attempt.end(SlotState.WAITING, "confirm", phase=Phase.CONFIRM, delay_s=delay_s)
 
 
 def all_accepted(rt: Engine, attempt: Attempt) -> Settle:
     """Accepted is delivered, unless the provider can tell more: then it is asked first (A12, A16)."""
+    if attempt.capabilities.confirmed_on_accept:
+        return replace(attempt.end(SlotState.DELIVERED, "confirmed"), confirmed=True)
     if not attempt.capabilities.lookup_by_key:
         return attempt.end(SlotState.DELIVERED, "accepted")
     soon = max(min(CHEAP_LOOKUP_S, rt.settings.first_lookup_s), attempt.capabilities.lookup_lag_s)

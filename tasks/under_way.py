@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from gateways.adapter import Adapter
 from gateways.capabilities import Capabilities, ProviderKind
+from gateways.errors import GatewayError
 from gateways.message import RoomAddress
+from gateways.registry import adapter_for
 from models.ledger.worker import Lease, Settle
 from models.states import PartState, Phase, SlotState
 from tasks.prepare import DONE, Message
@@ -31,6 +33,11 @@ class Attempt:
     def kind(self) -> ProviderKind:
         """Which promise this provider can keep for this slot."""
         return promise_of(self.capabilities, self.lease.finish_ms / 1000)
+
+    @property
+    def device(self) -> str | None:
+        """What carries one message at a time for this slot: the whole channel, or the room's device."""
+        return device_for(self.lease.channel, self.lease.device, self.capabilities)
 
     def end(
         self, state: SlotState, reason: str | None, *, phase: Phase = Phase.SEND, delay_s: float = 0.0
@@ -76,3 +83,17 @@ def truthful(state: SlotState, parts: Iterable[tuple[PartState, bool]]) -> SlotS
 def truthful_of(lease: Lease, state: SlotState) -> SlotState:
     """The same from the parts as they were laid down when the slot was leased."""
     return truthful(state, ((PartState(row["state"]), bool(row["tainted"])) for row in lease.parts or []))
+
+
+def device_for(channel: str | None, device: str | None, capabilities: Capabilities | None) -> str | None:
+    """The device's name: a channel that carries one request at a time is its own, whatever its rooms say."""
+    return channel if capabilities is not None and capabilities.exclusive else device
+
+
+def device_of(lease: Lease) -> str | None:
+    """The same for a slot whose adapter may not be usable now."""
+    try:
+        capabilities = adapter_for(lease.channel).capabilities() if lease.channel else None
+    except GatewayError:
+        capabilities = None
+    return device_for(lease.channel, lease.device, capabilities)

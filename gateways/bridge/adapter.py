@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import threading
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +14,7 @@ from gateways.capabilities import Capabilities
 from gateways.classify import classify
 from gateways.errors import CapabilitiesUnavailable, RoomsUnavailable
 from gateways.http import Prepared, Reply, Transport
-from gateways.message import PartToSend, RoomAddress
+from gateways.message import PartToSend, RoomAddress, Sought
 from gateways.outcomes import LookUp, LookUpUnavailable, NotSent, Outcome, RejectedFinal, Unknown
 
 _DIALECT = BridgeDialect()
@@ -24,11 +23,12 @@ _DIALECT = BridgeDialect()
 class BridgeLine:
     """One prepared connection to the bridge."""
 
-    __slots__ = ("_transport", "prepared")
+    __slots__ = ("_transport", "before", "prepared")
 
     def __init__(self, transport: Transport, prepared: Prepared) -> None:
         self._transport = transport
         self.prepared = prepared
+        self.before: dict[str, Any] | None = None
 
     def close(self) -> None:
         """Give the connection back unused; harmless after a send."""
@@ -76,11 +76,9 @@ class BridgeAdapter:
         )
         return classify(reply, _DIALECT) if isinstance(reply, Reply) else reply
 
-    def look_up(
-        self, room: RoomAddress, part_key: str, provider_msg_id: str | None, around: datetime
-    ) -> LookUp:
+    def look_up(self, room: RoomAddress, sought: Sought) -> LookUp:
         """GET /v1/messages/{key}."""
-        if (segment := path_segment(part_key)) is None:
+        if (segment := path_segment(sought.part_key)) is None:
             return LookUpUnavailable("bad_key")
         reply = self._get(f"/v1/messages/{segment}")
         return (
@@ -131,12 +129,15 @@ def path_segment(text: str) -> str | None:
 def _request_of(part: PartToSend) -> tuple[str, Mapping[str, Any]]:
     if part.image is None:
         return "text", {"text": part.text}
-    image = {
-        "filename": part.image.filename,
-        "mime_type": part.image.mime_type,
-        "data": base64.b64encode(part.image.data).decode("ascii"),
-    }
-    return "images", {"images": [image]}
+    images = [
+        {
+            "filename": image.filename,
+            "mime_type": image.mime_type,
+            "data": base64.b64encode(image.data).decode("ascii"),
+        }
+        for image in part.images
+    ]
+    return "images", {"images": images}
 
 
 def _has_id(room: Any) -> bool:

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final, Literal
 
 from gateways.adapter import Line
@@ -16,7 +15,7 @@ from gateways.http import Prepared, Reply, Transport
 from gateways.kakao.dialect import error_code, friends_outcome, memo_outcome
 from gateways.kakao.errors import BY_CODE, told
 from gateways.kakao.tokens import Tokens
-from gateways.message import PartToSend, RoomAddress
+from gateways.message import PartToSend, RoomAddress, Sought
 from gateways.outcomes import (
     LookUp,
     LookUpUnavailable,
@@ -59,10 +58,11 @@ FRIENDS = Way("/v1/api/talk/friends/message/default/send", _to_friends, friends_
 class KakaoLine:
     """One prepared connection, and the access token that it goes with."""
 
-    __slots__ = ("_api", "access", "prepared")
+    __slots__ = ("_api", "access", "before", "prepared")
 
     def __init__(self, api: Transport, prepared: Prepared, access: str) -> None:
         self._api, self.prepared, self.access = api, prepared, access
+        self.before: dict[str, Any] | None = None
 
     def close(self) -> None:
         """Give the connection back unused; harmless after a send."""
@@ -115,9 +115,7 @@ class KakaoAdapter:
         outcome = self._way.outcome(reply)
         return self._after_refusal(line, reply, outcome) if isinstance(outcome, RejectedRetry) else outcome
 
-    def look_up(
-        self, room: RoomAddress, part_key: str, provider_msg_id: str | None, around: datetime
-    ) -> LookUp:
+    def look_up(self, room: RoomAddress, sought: Sought) -> LookUp:
         """Kakao cannot be asked what became of a message."""
         return LookUpUnavailable("kakao_has_no_look_up")
 

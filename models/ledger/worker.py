@@ -71,7 +71,11 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Ponr:
-    """One part that asks to pass the point of no return. ``parts``: the message to lay down, else None."""
+    """One part that asks to pass the point of no return. ``parts``: the message to lay down, else None.
+
+    ``device``: what carries one message at a time, held ``device_hold_s`` unless evidence comes sooner.
+    ``before``: what the provider looked like, kept with the attempt for whoever looks it up.
+    """
 
     slot: SlotId
     ord: int
@@ -81,6 +85,9 @@ class Ponr:
     hold_s: float
     provider_kind: str
     parts: list[dict[str, Any]] | None
+    device: str | None = None
+    device_hold_s: float | None = None
+    before: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +179,8 @@ def ponr(
     with db.cursor(row_factory=class_row(PonrAnswer)) as cursor:
         return cursor.execute(
             "SELECT * FROM part_ponr(%s::bigint[], %s::timestamptz[], %s::smallint[], %s::bigint[],"
-            " %s::uuid[], %s::int[], %s::interval[], %s::text[], %s::jsonb[], %s, %s, %s)",
+            " %s::uuid[], %s::int[], %s::interval[], %s::text[], %s::jsonb[], %s::text[], %s::interval[],"
+            " %s::jsonb[], %s, %s, %s)",
             (
                 *_keys([p.slot for p in wave]),
                 [p.ord for p in wave],
@@ -182,6 +190,9 @@ def ponr(
                 [_seconds(p.hold_s) for p in wave],
                 [p.provider_kind for p in wave],
                 [None if p.parts is None else Jsonb(p.parts) for p in wave],
+                [p.device for p in wave],
+                [None if p.device_hold_s is None else _seconds(p.device_hold_s) for p in wave],
+                [None if p.before is None else Jsonb(p.before) for p in wave],
                 owner,
                 _seconds(lease_s),
                 max_tries,

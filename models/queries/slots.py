@@ -99,6 +99,7 @@ class PartRow:
     kind: str
     body: str | None
     image_id: int | None
+    image_ids: list[int] | None
     state: PartState
     idem_key: str
     gap_ms: int
@@ -129,6 +130,8 @@ class AttemptRow:
     http_status: int | None
     provider_msg_id: str | None
     answer: dict[str, Any] | None
+    baseline: dict[str, Any] | None
+    seen: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +217,8 @@ def parts_of(db: Connection, slot_id: SlotId) -> list[PartRow]:
     """A slot's parts in sending order; empty before its first point of no return."""
     with db.cursor(row_factory=class_row(PartRow)) as cursor:
         return cursor.execute(
-            "SELECT ord, kind, body, image_id, state, idem_key, gap_ms, tries, misses, tainted, attempt_id,"
+            "SELECT ord, kind, body, image_id, image_ids, state, idem_key, gap_ms, tries, misses, tainted,"
+            " attempt_id,"
             " sending_at, done_at, confirmed_at, provider_msg_id FROM parts"
             " WHERE schedule_id = %s AND slot_at = %s ORDER BY ord",
             tuple(slot_id),
@@ -226,7 +230,7 @@ def attempts_of(db: Connection, slot_id: SlotId) -> list[AttemptRow]:
     with db.cursor(row_factory=class_row(AttemptRow)) as cursor:
         return cursor.execute(
             "SELECT attempt_id, ord, fence, owner, dup_risk, sending_at, wrote_at, ended_at, outcome, reason,"
-            " http_status, provider_msg_id, answer FROM attempts"
+            " http_status, provider_msg_id, answer, baseline, seen FROM attempts"
             " WHERE schedule_id = %s AND slot_at = %s ORDER BY sending_at, fence",
             tuple(slot_id),
         ).fetchall()

@@ -31,10 +31,10 @@ BEGIN
          u.origin, u.dup_risk, coalesce(u.reason, u.wait_reason), u.provider_kind, u.cancel_requested,
          u.room_ref, coalesce(r.address, r.room_id::text), r.name::text, r.channel, r.device, r.gap_ms, h.row ->> 'title', h.row ->> 'tz',
          CASE WHEN u.phase = 'send' THEN h.row - ARRAY['rules'] END,
-         (SELECT jsonb_agg(jsonb_build_object('ord', p.ord, 'kind', p.kind, 'body', p.body, 'image_id', p.image_id, 'state', p.state, 'idem_key', p.idem_key,
+         (SELECT jsonb_agg(jsonb_build_object('ord', p.ord, 'kind', p.kind, 'body', p.body, 'image_id', p.image_id, 'image_ids', p.image_ids, 'state', p.state, 'idem_key', p.idem_key,
               'gap_ms', p.gap_ms, 'tries', p.tries, 'misses', p.misses, 'tainted', p.tainted, 'attempt_id', p.attempt_id, 'provider_msg_id', p.provider_msg_id,
               'since_sending_ms', extract(epoch FROM t - p.sending_at)::float8 * 1000, 'since_done_ms', extract(epoch FROM t - p.done_at)::float8 * 1000,
-              'reaped', a.reason = 'lease_expired') ORDER BY p.ord)
+              'reaped', a.reason = 'lease_expired', 'before', a.baseline) ORDER BY p.ord)
             FROM parts p LEFT JOIN attempts a ON a.slot_at = p.slot_at AND a.attempt_id = p.attempt_id WHERE p.schedule_id = u.schedule_id AND p.slot_at = u.slot_at)
     FROM j LEFT JOIN u ON u.schedule_id = j.sid AND u.slot_at = j.sat
       LEFT JOIN rooms r ON r.id = u.room_ref
@@ -58,9 +58,10 @@ END $$;
 
 -- point of no return, one part per slot, a wave at a time (exactly-once.md R5). The caller may write only after this COMMIT is
 -- acknowledged. Verdicts: go | fenced | cancelled | expired | early | stale_content | bad_part | tries | no_gate | room_busy |
--- device_busy | quota. `p_parts` lays the parts down (rendered text, image ids, order) while nothing of the slot is at risk.
+-- device_busy | quota. `p_device`: the device that carries one message at a time, where the provider is one; NULL: the room's own, if it has one.
+-- `p_before`: what the provider looked like, kept with the attempt for whoever looks it up. `p_parts` lays the parts down (rendered text, image ids, order) while nothing of the slot is at risk.
 CREATE OR REPLACE FUNCTION part_ponr(p_sid bigint[], p_sat timestamptz[], p_ord smallint[], p_fence bigint[], p_attempt uuid[], p_version int[],
-  p_hold interval[], p_kind text[], p_parts jsonb[], p_owner uuid, p_need interval, p_max_tries int)
+  p_hold interval[], p_kind text[], p_parts jsonb[], p_device text[], p_device_hold interval[], p_before jsonb[], p_owner uuid, p_need interval, p_max_tries int)
 RETURNS TABLE (sid bigint, sat timestamptz, verdict text, wait_ms double precision, fence bigint)
 LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
@@ -71,15 +72,17 @@ BEGIN
     WHERE s.slot_at BETWEEN lo AND hi ORDER BY s.schedule_id, s.slot_at FOR UPDATE OF s;
   PERFORM 1 FROM room_gate g WHERE g.room_ref IN (SELECT s.room_ref FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
     WHERE s.slot_at BETWEEN lo AND hi) ORDER BY g.room_ref FOR UPDATE;
+  INSERT INTO device_gate (device) SELECT DISTINCT x.dev FROM unnest(p_device) x(dev) WHERE x.dev IS NOT NULL AND NOT EXISTS (SELECT 1 FROM device_gate g WHERE g.device = x.dev)
+    ORDER BY 1 ON CONFLICT DO NOTHING;   -- a device never goes without its gate
   PERFORM 1 FROM device_gate g WHERE g.device IN (SELECT r.device FROM rooms r JOIN slots s ON s.room_ref = r.id JOIN unnest(p_sid, p_sat) i(sid, sat)
-    ON s.schedule_id = i.sid AND s.slot_at = i.sat WHERE s.slot_at BETWEEN lo AND hi AND r.device IS NOT NULL) ORDER BY g.device FOR UPDATE;
+    ON s.schedule_id = i.sid AND s.slot_at = i.sat WHERE s.slot_at BETWEEN lo AND hi AND r.device IS NOT NULL UNION SELECT x.dev FROM unnest(p_device) x(dev)) ORDER BY g.device FOR UPDATE;
   t := ledger_now(); today := korean_day(t);     -- after the lock waits, not before them
   INSERT INTO room_quota (room_ref, day) SELECT DISTINCT s.room_ref, today FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
     WHERE s.slot_at BETWEEN lo AND hi AND s.room_ref IS NOT NULL AND s.quota_day IS NULL ORDER BY 1 ON CONFLICT DO NOTHING;
 
-  WITH i AS (SELECT * FROM unnest(p_sid, p_sat, p_ord, p_fence, p_attempt, p_version, p_hold, p_kind, p_parts) WITH ORDINALITY
-               AS i(sid, sat, ord, f, aid, version, hold, pkind, laid, n)),
-  j AS (SELECT i.*, s.fence AS s_fence, s.room_ref, s.priority, s.quota_day, s.exposed, r.device, r.channel, r.gap_ms, g.free_at AS room_free, d.free_at AS device_free, CASE
+  WITH i AS (SELECT * FROM unnest(p_sid, p_sat, p_ord, p_fence, p_attempt, p_version, p_hold, p_kind, p_parts, p_device) WITH ORDINALITY
+               AS i(sid, sat, ord, f, aid, version, hold, pkind, laid, dev, n)),
+  j AS (SELECT i.*, s.fence AS s_fence, s.room_ref, s.priority, s.quota_day, s.exposed, coalesce(i.dev, r.device) AS device, r.channel, r.gap_ms, g.free_at AS room_free, d.free_at AS device_free, CASE
       WHEN s.schedule_id IS NULL OR s.state <> 'leased' OR s.fence <> i.f OR s.owner <> p_owner OR s.phase <> 'send' OR s.lease_until < t THEN 'fenced'
       WHEN s.cancel_requested THEN 'cancelled'
       WHEN t > s.finish_by THEN 'expired'
@@ -90,49 +93,56 @@ BEGIN
       WHEN (s.exposed > 0 OR i.laid IS NULL) AND (p.state IS DISTINCT FROM 'pending' OR EXISTS (SELECT 1 FROM parts q WHERE q.schedule_id = i.sid AND q.slot_at = i.sat
              AND q.slot_at BETWEEN lo AND hi AND q.ord < i.ord AND q.state NOT IN ('accepted', 'delivered'))) THEN 'bad_part'
       WHEN p.tries >= p_max_tries THEN 'tries'
-      WHEN s.kind = 'message' AND g.room_ref IS NULL THEN 'no_gate'
+      WHEN s.kind = 'message' AND (g.room_ref IS NULL OR (coalesce(i.dev, r.device) IS NOT NULL AND d.device IS NULL)) THEN 'no_gate'
       WHEN g.free_at > t AND (g.holder_schedule, g.holder_slot) IS DISTINCT FROM (i.sid, i.sat) THEN 'room_busy'
       WHEN s.exposed = 0 AND EXISTS (SELECT 1 FROM slots w WHERE w.room_ref = s.room_ref AND w.state IN ('waiting', 'queued', 'leased') AND w.wait_reason = 'room_busy'
              AND w.phase = 'send' AND w.exposed = 0 AND w.not_before BETWEEN t - interval '5 s' AND t AND w.finish_by > t
              AND (w.priority, w.slot_at, w.schedule_id) < (s.priority, s.slot_at, s.schedule_id)) THEN 'yield'
       WHEN d.free_at > t AND (d.holder_schedule, d.holder_slot) IS DISTINCT FROM (i.sid, i.sat) THEN 'device_busy'
+      WHEN d.device IS NOT NULL AND s.exposed = 0 AND EXISTS (SELECT 1 FROM slots w WHERE w.device = d.device AND w.state IN ('waiting', 'queued', 'leased') AND w.wait_reason = 'device_busy'
+             AND w.state <> 'leased' AND w.phase = 'send' AND w.exposed = 0 AND w.not_before BETWEEN t - interval '5 s' AND t AND w.finish_by > t
+             AND (w.priority, w.slot_at, w.schedule_id) < (s.priority, s.slot_at, s.schedule_id)) THEN 'device_yield'
       WHEN s.quota_day IS NULL AND q.used >= r.quota THEN 'quota'
       ELSE 'go' END AS verdict
     FROM i LEFT JOIN slots s ON s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi
       LEFT JOIN parts p ON p.schedule_id = i.sid AND p.slot_at = i.sat AND p.ord = i.ord AND p.slot_at BETWEEN lo AND hi
       LEFT JOIN rooms r ON r.id = s.room_ref LEFT JOIN room_gate g ON g.room_ref = s.room_ref
-      LEFT JOIN device_gate d ON d.device = r.device LEFT JOIN room_quota q ON q.room_ref = s.room_ref AND q.day = today),
+      LEFT JOIN device_gate d ON d.device = coalesce(i.dev, r.device) LEFT JOIN room_quota q ON q.room_ref = s.room_ref AND q.day = today),
   k AS (SELECT j.*, CASE WHEN j.verdict = 'go' AND j.room_ref IS NOT NULL AND row_number() OVER (PARTITION BY j.room_ref, j.verdict ORDER BY j.priority, j.sat, j.sid) > 1
                          THEN 'room_turn' ELSE j.verdict END AS v2 FROM j),
   l AS (SELECT k.*, CASE WHEN k.v2 = 'go' AND k.device IS NOT NULL AND row_number() OVER (PARTITION BY k.device, k.v2 ORDER BY k.priority, k.sat, k.sid) > 1
                          THEN 'device_turn' ELSE k.v2 END AS v3 FROM k)
-  SELECT array_agg(CASE v3 WHEN 'room_turn' THEN 'room_busy' WHEN 'yield' THEN 'room_busy' WHEN 'device_turn' THEN 'device_busy' ELSE v3 END ORDER BY n),
+  SELECT array_agg(CASE v3 WHEN 'room_turn' THEN 'room_busy' WHEN 'yield' THEN 'room_busy' WHEN 'device_turn' THEN 'device_busy' WHEN 'device_yield' THEN 'device_busy' ELSE v3 END ORDER BY n),
          array_agg(CASE v3 WHEN 'room_busy' THEN least(extract(epoch FROM room_free - t)::float8 * 1000, gap_ms + 5000.0) WHEN 'room_turn' THEN gap_ms WHEN 'yield' THEN 200
-                           WHEN 'device_busy' THEN least(extract(epoch FROM device_free - t)::float8 * 1000, 1000.0) WHEN 'device_turn' THEN 100
+                           WHEN 'device_busy' THEN least(extract(epoch FROM device_free - t)::float8 * 1000, 5000.0) WHEN 'device_turn' THEN 5000 WHEN 'device_yield' THEN 200
                            WHEN 'early' THEN extract(epoch FROM sat - t)::float8 * 1000 ELSE 0 END ORDER BY n),
          array_agg(s_fence ORDER BY n), array_agg(room_ref ORDER BY n), array_agg(device ORDER BY n), array_agg(channel ORDER BY n),
          array_agg(v3 = 'go' AND quota_day IS NULL AND room_ref IS NOT NULL ORDER BY n), array_agg(greatest(sat, room_free, device_free) ORDER BY n)
     INTO verdicts, waits, fences, rooms_, devices_, channels_, fresh, free_froms FROM l;
 
-  INSERT INTO parts AS p (schedule_id, slot_at, ord, kind, body, image_id, idem_key, gap_ms)
-    SELECT i.sid, i.sat, x.ord, x.kind, x.body, x.image_id, x.idem_key, x.gap_ms
+  INSERT INTO parts AS p (schedule_id, slot_at, ord, kind, body, image_id, image_ids, idem_key, gap_ms)
+    SELECT i.sid, i.sat, x.ord, x.kind, x.body, x.image_id, x.image_ids, x.idem_key, x.gap_ms
       FROM unnest(p_sid, p_sat, p_parts, verdicts) i(sid, sat, laid, verdict)
-        CROSS JOIN LATERAL jsonb_to_recordset(i.laid) x(ord smallint, kind text, body text, image_id bigint, idem_key text, gap_ms int)
+        CROSS JOIN LATERAL jsonb_to_recordset(i.laid) x(ord smallint, kind text, body text, image_id bigint, image_ids bigint[], idem_key text, gap_ms int)
      WHERE i.verdict = 'go' AND i.laid IS NOT NULL
-    ON CONFLICT (schedule_id, slot_at, ord) DO UPDATE SET kind = excluded.kind, body = excluded.body, image_id = excluded.image_id, idem_key = excluded.idem_key, gap_ms = excluded.gap_ms;
+    ON CONFLICT (schedule_id, slot_at, ord) DO UPDATE SET kind = excluded.kind, body = excluded.body, image_id = excluded.image_id, image_ids = excluded.image_ids, idem_key = excluded.idem_key, gap_ms = excluded.gap_ms;
   DELETE FROM parts p USING unnest(p_sid, p_sat, p_parts, verdicts) i(sid, sat, laid, verdict)
     WHERE i.verdict = 'go' AND i.laid IS NOT NULL AND p.schedule_id = i.sid AND p.slot_at = i.sat AND p.slot_at BETWEEN lo AND hi AND p.ord >= jsonb_array_length(i.laid);
   UPDATE parts p SET state = 'sending', attempt_id = i.aid, sending_at = t, done_at = NULL, tries = p.tries + 1
     FROM unnest(p_sid, p_sat, p_ord, p_attempt, verdicts) i(sid, sat, ord, aid, verdict)
     WHERE i.verdict = 'go' AND p.schedule_id = i.sid AND p.slot_at = i.sat AND p.ord = i.ord AND p.slot_at BETWEEN lo AND hi;
-  INSERT INTO attempts (attempt_id, schedule_id, slot_at, ord, fence, owner, dup_risk, sending_at)
-    SELECT i.aid, i.sid, i.sat, i.ord, i.f, p_owner, s.dup_risk, t
-      FROM unnest(p_sid, p_sat, p_ord, p_attempt, fences, verdicts) i(sid, sat, ord, aid, f, verdict)
+  INSERT INTO attempts (attempt_id, schedule_id, slot_at, ord, fence, owner, dup_risk, sending_at, baseline)
+    SELECT i.aid, i.sid, i.sat, i.ord, i.f, p_owner, s.dup_risk, t, i.before
+      FROM unnest(p_sid, p_sat, p_ord, p_attempt, fences, p_before, verdicts) i(sid, sat, ord, aid, f, before, verdict)
         JOIN slots s ON s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi WHERE i.verdict = 'go';
   UPDATE room_gate g SET free_at = t + i.hold, holder_schedule = i.sid, holder_slot = i.sat
     FROM unnest(p_sid, p_sat, p_hold, rooms_, verdicts) i(sid, sat, hold, room, verdict) WHERE i.verdict = 'go' AND g.room_ref = i.room;
-  UPDATE device_gate g SET free_at = t + i.hold, holder_schedule = i.sid, holder_slot = i.sat
-    FROM unnest(p_sid, p_sat, p_hold, devices_, verdicts) i(sid, sat, hold, device, verdict) WHERE i.verdict = 'go' AND g.device = i.device;
+  UPDATE device_gate g SET free_at = t + coalesce(i.own_hold, i.hold), holder_schedule = i.sid, holder_slot = i.sat
+    FROM unnest(p_sid, p_sat, p_hold, p_device_hold, devices_, verdicts) i(sid, sat, hold, own_hold, device, verdict) WHERE i.verdict = 'go' AND g.device = i.device;
+  IF 'device_busy' = ANY (verdicts) THEN   -- so that whoever frees the device finds who waits for it
+    UPDATE slots s SET device = i.device FROM unnest(p_sid, p_sat, devices_, verdicts) i(sid, sat, device, verdict)
+      WHERE i.verdict = 'device_busy' AND s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi AND s.device IS DISTINCT FROM i.device;
+  END IF;
   UPDATE room_quota q SET used = q.used + 1 FROM unnest(rooms_, fresh) i(room, fresh) WHERE i.fresh AND q.room_ref = i.room AND q.day = today;
   UPDATE slots s SET exposed = s.exposed + 1, spins = 0, fence = s.fence + 1, lease_until = greatest(s.lease_until, t + p_need), wait_reason = NULL,
       quota_day = CASE WHEN i.fresh THEN today ELSE s.quota_day END, provider_kind = coalesce(i.pkind, s.provider_kind), channel = i.channel, device = i.device,
@@ -245,14 +255,22 @@ BEGIN
 END $$;
 
 -- Free the room and the device of slots whose attempt is known to be over: the room `gap` after anything went out, at once if nothing did.
--- Waiters of the room are woken in order (priority, slot time, id), a gap apart; busy ones are skipped, they look again by themselves.
+-- Waiters of the room are woken in order (priority, slot time, id), a gap apart, of the device the first one; busy ones are skipped, they look again by themselves.
 CREATE OR REPLACE FUNCTION gates_free(p_sid bigint[], p_sat timestamptz[], p_freed boolean[], t timestamptz, lo timestamptz, hi timestamptz) RETURNS void
 LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
-DECLARE freed_rooms bigint[]; freed_at timestamptz[]; gaps int[];
+DECLARE freed_rooms bigint[]; freed_at timestamptz[]; gaps int[]; freed_devices text[];
 BEGIN
-  UPDATE device_gate g SET free_at = t FROM unnest(p_sid, p_sat, p_freed) i(sid, sat, freed) JOIN slots s ON s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi
-    WHERE i.freed AND g.device = s.device AND g.holder_schedule = i.sid AND g.holder_slot = i.sat;
+  WITH f AS (UPDATE device_gate g SET free_at = t FROM unnest(p_sid, p_sat, p_freed) i(sid, sat, freed) JOIN slots s ON s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi
+    WHERE i.freed AND g.device = s.device AND g.holder_schedule = i.sid AND g.holder_slot = i.sat RETURNING g.device)
+  SELECT array_agg(DISTINCT f.device) INTO freed_devices FROM f;
+  IF freed_devices IS NOT NULL THEN   -- one at a time: the first in order
+    UPDATE slots s SET not_before = t
+      FROM (SELECT x.schedule_id, x.slot_at FROM unnest(freed_devices) d(device) CROSS JOIN LATERAL (SELECT y.schedule_id, y.slot_at FROM slots y
+              WHERE y.device = d.device AND y.state IN ('waiting', 'queued', 'leased') AND y.wait_reason = 'device_busy' AND y.state = 'waiting' AND y.phase = 'send' AND y.not_before > t AND y.finish_by > t
+              ORDER BY y.priority, y.slot_at, y.schedule_id LIMIT 1 FOR UPDATE SKIP LOCKED) x) w
+      WHERE s.schedule_id = w.schedule_id AND s.slot_at = w.slot_at;
+  END IF;
   WITH f AS (UPDATE room_gate g SET free_at = t + CASE WHEN s.exposed > 0 THEN make_interval(secs => r.gap_ms / 1000.0) ELSE interval '0' END
     FROM (SELECT DISTINCT i.sid, i.sat FROM unnest(p_sid, p_sat, p_freed) i(sid, sat, freed) WHERE i.freed) i
       JOIN slots s ON s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi JOIN rooms r ON r.id = s.room_ref
@@ -287,6 +305,8 @@ BEGIN
   -- The room may have been freed since it was found busy: the gate is locked, so that no wake-up falls between.
   PERFORM 1 FROM room_gate g WHERE g.room_ref IN (SELECT s.room_ref FROM slots s JOIN unnest(p_sid, p_sat, p_reason) i(sid, sat, why) ON s.schedule_id = i.sid AND s.slot_at = i.sat
     WHERE i.why = 'room_busy' AND s.slot_at BETWEEN lo AND hi) ORDER BY g.room_ref FOR SHARE;
+  PERFORM 1 FROM device_gate g WHERE g.device IN (SELECT s.device FROM slots s JOIN unnest(p_sid, p_sat, p_reason) i(sid, sat, why) ON s.schedule_id = i.sid AND s.slot_at = i.sat
+    WHERE i.why = 'device_busy' AND s.slot_at BETWEEN lo AND hi) ORDER BY g.device FOR SHARE;
   t := ledger_now();
   RETURN QUERY WITH d AS (SELECT x.*, y.all_in, CASE WHEN x.state IN ('waiting', 'queued') OR (x.state = 'unresolved' AND x.reason = 'lookup_unavailable') THEN x.state
         WHEN y.all_in AND y.refused THEN 'partial' WHEN y.all_in THEN 'delivered' WHEN x.state = 'delivered' THEN NULL WHEN y.doubt THEN 'unresolved' WHEN y.some AND x.state <> 'unresolved' THEN 'partial' ELSE x.state END AS truth
@@ -300,6 +320,7 @@ BEGIN
   UPDATE slots s SET state = i.state, phase = i.phase, owner = NULL, lease_until = NULL, spins = CASE WHEN i.state = 'queued' THEN greatest(s.spins - 1, 0) ELSE 0 END,
       not_before = CASE WHEN i.state <> 'waiting' THEN s.not_before
                         WHEN i.reason = 'room_busy' THEN least(t + make_interval(secs => i.delay / 1000), (SELECT greatest(g.free_at, t + interval '200 ms') FROM room_gate g WHERE g.room_ref = s.room_ref))
+                        WHEN i.reason = 'device_busy' THEN least(t + make_interval(secs => i.delay / 1000), (SELECT greatest(g.free_at, t + interval '500 ms') FROM device_gate g WHERE g.device = s.device))
                         ELSE t + make_interval(secs => i.delay / 1000) END,
       republish_at = CASE WHEN i.state = 'queued' THEN t + make_interval(secs => i.delay / 1000) END,
       wait_reason = CASE WHEN i.state IN ('waiting', 'queued') THEN i.reason ELSE s.wait_reason END,

@@ -39,8 +39,8 @@ BEGIN
   INSERT INTO slots (schedule_id, slot_at, kind, origin, room_ref, content_version, priority, not_before, start_by, finish_by, fence, dup_risk, resend_of)
     VALUES (p_sid, t, o.kind, 'resend', o.room_ref, o.content_version, o.priority, t, t + least(p_grace, p_validity), t + p_validity, o.content_version::bigint << 20, risk, slot_public_id(p_sid, p_sat));
   IF EXISTS (SELECT 1 FROM parts WHERE schedule_id = p_sid AND slot_at = p_sat AND state NOT IN ('accepted', 'delivered')) THEN
-    INSERT INTO parts (schedule_id, slot_at, ord, kind, body, image_id, idem_key, gap_ms)
-      SELECT p_sid, t, row_number() OVER (ORDER BY ord) - 1, kind, body, image_id,
+    INSERT INTO parts (schedule_id, slot_at, ord, kind, body, image_id, image_ids, idem_key, gap_ms)
+      SELECT p_sid, t, row_number() OVER (ORDER BY ord) - 1, kind, body, image_id, image_ids,
              CASE WHEN (tainted OR state = 'unknown') AND o.provider_kind IS NOT DISTINCT FROM 'key' AND sending_at + p_key_ttl > t THEN idem_key
                   ELSE encode(sha256(convert_to(p_sid || ':' || extract(epoch FROM t) || ':' || ord, 'UTF8')), 'hex') END,
              CASE WHEN row_number() OVER (ORDER BY ord) = 1 THEN 0 ELSE gap_ms END

@@ -31,6 +31,11 @@ class _Room:
     quota: int = 50
     reason: str | None = None
 
+    @property
+    def room_id(self) -> str:
+        """KakaoTalk's own ids are numbers, and the Iris device takes nothing else."""
+        return self.id if self.id.isdigit() else PREFIX + self.id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
@@ -58,6 +63,7 @@ _ROOMS: Final = (
     _Room("settlement", "정산 안내방", "emulator-none"),
     _Room("results", "오늘의 실적방", "emulator-key"),
     _Room("all", "본사 통합 알림방", "emulator-lookup", 80, "정시와 피크를 합치면 하루 72건"),
+    _Room("18300000000000001", "아이리스 기기 안내방", "emulator-iris"),
 )
 _PLANS: Final = (
     _Plan(room="ledger", title="장부 모니터링 정기 알림", type="regular", text=LEDGER_TEXT),
@@ -72,6 +78,8 @@ _PLANS: Final = (
     _Plan(room="promotion", title="프로모션 안내", type="weekly", weekdays="monday,wednesday,friday",
           time="11:30", text="🎁 이번 주 프로모션 안내입니다. 아래 이미지를 확인해 주세요.",
           images=2, order="text_first", interval=2),
+    _Plan(room="18300000000000001", title="아이리스 기기 점검 알림", type="regular",
+          text="📱 {time} 기기 점검 알림입니다."),
     _Plan(room="settlement", title="월 정산 안내", type="cron", cron="0 17 25 * *",
           text="💰 {date} 정산 내역이 확정되었습니다. 확인 부탁드립니다."),
     _Plan(room="results", title="오늘의 실적 이미지", type="daily", time="12:00",
@@ -102,13 +110,17 @@ def seed(db: Connection) -> int:
     return int(made[0]) if made else 0
 
 
+def _room_id(name: str) -> str:
+    return next(room.room_id for room in _ROOMS if room.id == name)
+
+
 def _add_rooms(db: Connection) -> None:
     with db.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO rooms (room_id, name, type, channel, quota, limits_reason, limits_by)"
             " VALUES (%s, %s, 'test', %s, %s, %s, %s)",
             [
-                (PREFIX + room.id, room.name, room.channel, room.quota, room.reason, room.reason and WHO)
+                (room.room_id, room.name, room.channel, room.quota, room.reason, room.reason and WHO)
                 for room in _ROOMS
             ],
         )
@@ -122,7 +134,7 @@ def _add_schedules(db: Connection) -> None:
             " cron_expr, rules, created_by_mb_id)"
             " VALUES (%s, %s, 'test', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'demo')",
             [
-                (plan.title, PREFIX + plan.room, plan.text, pictures(db, plan.images), plan.order,
+                (plan.title, _room_id(plan.room), plan.text, pictures(db, plan.images), plan.order,
                  plan.interval, plan.type, plan.time, plan.weekdays, plan.peak_hours, plan.cron,
                  Jsonb(list(plan.union)) if plan.union else None)
                 for plan in _PLANS

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from gateways.errors import GatewayError
+from gateways.iris.adapter import IrisAdapter
 from gateways.registry import adapter_for, close_adapters
+from ops.doctor import iris
 from ops.doctor.finding import Finding, fail, ok, warn
 from runtime.settings import Settings
 
@@ -21,7 +23,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield _disk(settings.home)
     yield _journal(settings.home / "journal")
     for channel in settings.channels():
-        yield _bot(channel)
+        yield from _channel(channel)
     close_adapters()
 
 
@@ -41,6 +43,14 @@ def _journal(folder: Path) -> Finding:
         todo = "start a worker here: it writes them into the ledger"
         return warn("journal", f"{len(waiting)} files of evidence wait in {folder}", todo)
     return ok("journal", "no evidence waits")
+
+
+def _channel(channel: str) -> Iterator[Finding]:
+    try:
+        adapter = adapter_for(channel)
+    except GatewayError:
+        adapter = None
+    yield from iris.findings(adapter) if isinstance(adapter, IrisAdapter) else [_bot(channel)]
 
 
 def _bot(channel: str) -> Finding:

@@ -29,6 +29,11 @@ FAULTS: dict[str, str] = {
     "lookup_lag": "a look-up says not found although there is one",
     "lookup_down": "a look-up is answered by 503 in HTML",
 }
+# Iris answers before it sends; these happen on the device afterwards, and only there (`lost` too).
+IRIS_FAULTS: dict[str, str] = {
+    "pending": "the message waits in KakaoTalk for delay_s, then appears",
+    "stuck": "the message waits in KakaoTalk and never appears",
+}
 ALIASES = {"slow": "slow_after", "reset": "reset_after"}
 LOOKUP_FAULTS = frozenset({"lookup_lag", "lookup_down"})
 SEND_FAULTS = tuple(name for name in FAULTS if name not in LOOKUP_FAULTS)
@@ -143,8 +148,8 @@ def everyday_rates(total: float) -> dict[str, float]:
 def known(name: str) -> str:
     """The fault's own name; raises ValueError with all names for an unknown one."""
     name = ALIASES.get(name, name)
-    if name not in FAULTS:
-        raise ValueError(f"there is no fault {name!r}; known are {', '.join(FAULTS)}")
+    if name not in FAULTS and name not in IRIS_FAULTS:
+        raise ValueError(f"there is no fault {name!r}; known are {', '.join([*FAULTS, *IRIS_FAULTS])}")
     return name
 
 

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from ops.emulator import control
+from ops.emulator import control, iris_http
 from ops.emulator.bridge import Answer, Bridge, Content, accepted, error
 from ops.emulator.faults import Rule
 from ops.emulator.webhooks import Said
@@ -60,6 +60,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         if first in ("kakao", "kauth"):
             self._serve_kakao(first, rest, path, body)
+            return
+        if first == "iris" or first.startswith("iris-"):
+            iris_http.serve(self, self.emulator.device(first), path, rest, body)
             return
         bridge = next((one for kind, one in self.emulator.bridges.items() if kind == first), None)
         if bridge is None:

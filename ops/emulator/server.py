@@ -14,6 +14,7 @@ from typing import Any, Self
 from ops.emulator.bridge import KINDS, Behaviour, Bridge, Kind
 from ops.emulator.faults import Faults
 from ops.emulator.handler import Handler
+from ops.emulator.iris import IrisDevice
 from ops.emulator.kakao import Kakao
 from ops.emulator.receipts import Receipts
 from ops.emulator.webhooks import Webhooks
@@ -25,7 +26,9 @@ REQUESTS_KEPT = 100_000
 
 
 class Emulator:
-    """Bridges at {url}/key, {url}/lookup, {url}/none, webhooks at {url}/discord, {url}/slack; {url}/_control.
+    """Bridges at {url}/key, /lookup, /none; Iris at /iris; Kakao at /kakao, /kauth; webhooks at /discord, /slack.
+
+    `/_control` scripts all of them.
 
     `start` binds and serves in a thread; `stop` also cuts the connections that are open. A stopped one can
     be started again and keeps its port, keys and receipts. Use as a context manager does both.
@@ -53,6 +56,8 @@ class Emulator:
         }
         self.requests: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT)
         self.stopping = threading.Event()
+        self._devices: dict[str, IrisDevice] = {}
+        self._devices_guard = threading.Lock()
         self._address = (host, port)
         self._server: EmulatorServer | None = None
 
@@ -64,6 +69,13 @@ class Emulator:
     def url(self) -> str:
         """`http://host:port`, known from `start` on."""
         return f"http://{self._address[0]}:{self._address[1]}"
+
+    def device(self, name: str = "iris") -> IrisDevice:
+        """The Iris device at {url}/{name}, made at first use: `iris`, `iris-2`, `iris-busan`, …"""
+        with self._devices_guard:
+            if name not in self._devices:
+                self._devices[name] = IrisDevice(f"emulator-{name}", self.receipts, self.clock, self.stopping)
+            return self._devices[name]
 
     def start(self) -> Self:
         """Bind and serve. Raises OSError if the port is taken."""

@@ -37,10 +37,26 @@ def _told(facts: Facts, attempt: AttemptRow) -> str:
     took = "" if end is None else f" after {(end - attempt.sending_at).total_seconds() * 1000:.0f} ms"
     status = "" if attempt.http_status is None else f", HTTP {attempt.http_status}"
     why = "" if attempt.reason in (None, attempt.outcome) else f", {attempt.reason}"
+    took += _seen(attempt)
     return (
         f"part {attempt.ord} at {facts.clock(attempt.sending_at, ms=True)}:"
         f" {attempt.outcome or 'no evidence yet'}{why}{status}{took}"
     )
+
+
+def _seen(attempt: AttemptRow) -> str:
+    """What reading the room back showed, where the provider is looked up so."""
+    told = []
+    back = (attempt.answer or {}).get("read_back")
+    if isinstance(back, dict):
+        what = f"found {back['found'][0][0]}" if back.get("found") else back.get("trouble", "not there")
+        told.append(f"read back {back.get('looks')} times in {back.get('after_ms')} ms: {what}")
+    seen = attempt.seen
+    if seen is not None:
+        facts = [f"{name} {seen[name]}" for name in ("reason", "pending", "observing") if name in seen]
+        rows = seen.get("rows") or []
+        told.append(f"last look: {seen.get('saw')}, messages since {rows or 'none'}, {', '.join(facts)}")
+    return "".join(f"; {one}" for one in told)
 
 
 def _provider(facts: Facts, detail: SlotDetail) -> Gate:

@@ -15,7 +15,7 @@ import pytest
 from gateways.bridge.adapter import BridgeAdapter, path_segment
 from gateways.errors import CapabilitiesUnavailable, RoomsUnavailable
 from gateways.http import Transport
-from gateways.message import PartToSend, RoomAddress
+from gateways.message import PartToSend, RoomAddress, Sought
 from gateways.outcomes import (
     Absent,
     Accepted,
@@ -78,7 +78,7 @@ def called(adapter: BridgeAdapter, one: Pair) -> Any:
             outcome = send(adapter, one.room(), one.part())
             return {name: getattr(outcome, name) for name in one.outcome}
         case "look_up":
-            return _as_json(adapter.look_up(one.room(), one.call["key"], None, NOON))
+            return _as_json(adapter.look_up(one.room(), Sought(one.call["key"], None, NOON)))
         case "capabilities":
             return {name: getattr(adapter.capabilities(), name) for name in one.outcome}
         case _:
@@ -192,7 +192,7 @@ def test_a_bridge_that_forgets_keys_too_early_is_used_as_one_without_keys() -> N
 )
 def test_an_answer_that_is_no_clear_no_is_never_read_as_absence(behave: Behaviour, reason: str) -> None:
     with RawServer(behave) as server, adapter_to(server) as adapter:
-        answer = adapter.look_up(ROOM, "key-1", None, NOON)
+        answer = adapter.look_up(ROOM, Sought("key-1", None, NOON))
         assert isinstance(answer, LookUpUnavailable)
         assert answer.reason == reason
 
@@ -202,7 +202,7 @@ def test_a_bridge_that_is_not_there_is_not_sent_and_cannot_be_asked() -> None:
         port = server.port
     adapter = BridgeAdapter("bridge", Transport(f"http://127.0.0.1:{port}"))
     assert isinstance(adapter.open(ROOM), NotSent)
-    assert adapter.look_up(ROOM, "k", None, NOON) == LookUpUnavailable("refused", _answer_of(adapter))
+    assert adapter.look_up(ROOM, Sought("k", None, NOON)) == LookUpUnavailable("refused", _answer_of(adapter))
     with pytest.raises(CapabilitiesUnavailable, match="'bridge' did not say what it can do: refused"):
         adapter.capabilities()
     with pytest.raises(RoomsUnavailable, match="refused"):

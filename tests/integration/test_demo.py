@@ -26,7 +26,8 @@ def test_an_empty_local_database_gets_rooms_and_schedules_of_every_kind(local: W
     assert made >= 60
     rooms = local.rows("SELECT type, channel, count(*) AS n FROM rooms GROUP BY 1, 2")
     assert {row["type"] for row in rooms} == {"test"}
-    assert {row["channel"] for row in rooms} == {"emulator-key", "emulator-lookup", "emulator-none"}
+    bridges = {"emulator-key", "emulator-lookup", "emulator-none"}
+    assert {row["channel"] for row in rooms} == bridges | {"emulator-iris"}
     kinds = local.rows("SELECT DISTINCT schedule_type FROM kb_schedule")
     assert {row["schedule_type"] for row in kinds} == {"regular", "peak", "daily", "weekly", "cron", "union"}
     assert local.rows("SELECT 1 FROM kb_schedule WHERE status <> 'active'") == []

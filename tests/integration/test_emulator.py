@@ -19,7 +19,7 @@ import requests
 
 from gateways.bridge.adapter import BridgeAdapter
 from gateways.http import Transport
-from gateways.message import PartToSend, RoomAddress
+from gateways.message import PartToSend, RoomAddress, Sought
 from gateways.outcomes import Absent, Found, LookUpUnavailable, NotSent, Outcome
 from ops.emulator import Emulator, Receipt, Rule
 from ops.emulator.bridge import Behaviour
@@ -79,7 +79,7 @@ class Client:
         return self.adapter.send(line, address, PartToSend("text", text, None, key, uuid4()))
 
     def look_up(self, key: str) -> Any:
-        return self.adapter.look_up(self.room, key, None, NOW)
+        return self.adapter.look_up(self.room, Sought(key, None, NOW))
 
     def __enter__(self) -> Client:
         return self

@@ -268,8 +268,8 @@ def test_a_device_carries_one_message_at_a_time(world: World) -> None:
         world.room(f"방{number}", device="폰1")
     first, second = (world.leased(world.schedule(room=f"방{n}")) for n in (1, 2))
     answers = world.ponr(world.ask(first), world.ask(second))
-    assert [(a.verdict, a.wait_ms) for a in answers] == [("go", 0), ("device_busy", 100)]
-    assert verdict(world, world.ask(second)) == ("device_busy", 1000)
+    assert [(a.verdict, a.wait_ms) for a in answers] == [("go", 0), ("device_busy", 5000)]
+    assert verdict(world, world.ask(second)) == ("device_busy", 5000)
     passed_slot = world.slot(first.slot)
     assert (passed_slot["device"], world.value("SELECT holder_schedule FROM device_gate")) == (
         "폰1",

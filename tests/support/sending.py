@@ -33,6 +33,7 @@ SCALED = {
     "JEONGSI_RETRY_DELAYS_S": "0.2,0.3,0.4,0.5",
     "JEONGSI_FAST_DELAYS_S": "0.05,0.1,0.2,0.3",
     "JEONGSI_REDIS_GONE_S": "0.5",
+    "JEONGSI_IRIS_READ_BACK_S": "0.15",
 }
 AGAIN_S = 1.0  # a hint that is not heard of by then is published again
 ENDED = tuple(state.value for state in TERMINAL)

@@ -8,6 +8,7 @@ import pytest
 
 from gateways.errors import UnknownChannel, UnusableChannel
 from gateways.registry import adapter_for, close_adapters
+from runtime.channels import one_device
 from runtime.settings import get_settings
 
 
@@ -45,14 +46,15 @@ def test_an_unknown_channel_is_an_error_that_names_those_there_are(settings: pyt
     with pytest.raises(UnknownChannel, match="none; set KAKAO_BOT_URL or JEONGSI_EMULATOR_URL"):
         adapter_for("bridge")
     use(settings, JEONGSI_EMULATOR_URL="http://127.0.0.1:9")
-    with pytest.raises(UnknownChannel, match="'bridge'; the settings have: emulator-key, emulator-lookup"):
+    with pytest.raises(UnknownChannel, match="'bridge'; the settings have: emulator-iris, emulator-key"):
         adapter_for("bridge")
 
 
-def test_iris_is_told_to_come_later(settings: pytest.MonkeyPatch) -> None:
-    use(settings, KAKAO_BOT_URL="iris+http://192.168.0.20:3000")
-    with pytest.raises(UnusableChannel, match="iris comes with a later version"):
-        adapter_for("iris")
+def test_an_iris_channel_is_one_device_and_asks_nobody_what_it_can_do(settings: pytest.MonkeyPatch) -> None:
+    use(settings, KAKAO_BOT_URL="iris+http://192.0.2.1:3000,busan=iris+http://192.0.2.2:3000")
+    can = adapter_for("busan").capabilities()
+    assert (can.exclusive, can.kind, can.resend_on_absent) == (True, "lookup", ("text",))
+    assert one_device(get_settings().channels()) == {"iris", "busan"}
 
 
 def test_an_address_with_a_password_is_refused_without_showing_it(settings: pytest.MonkeyPatch) -> None:

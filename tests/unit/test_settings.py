@@ -164,6 +164,7 @@ def test_channels_are_named_after_their_kind_and_counted(monkeypatch: pytest.Mon
         "emulator-key": "bridge+http://127.0.0.1:9/key",
         "emulator-lookup": "bridge+http://127.0.0.1:9/lookup",
         "emulator-none": "bridge+http://127.0.0.1:9/none",
+        "emulator-iris": "iris+http://127.0.0.1:9/iris",
     }
 
 
