@@ -26,7 +26,7 @@ REQUESTS_KEPT = 100_000
 
 
 class Emulator:
-    """Bridges at {url}/key, /lookup, /none; Iris at /iris; Kakao at /kakao, /kauth; webhooks at /discord, /slack.
+    """Bridges at {url}/key, /lookup, /none; Iris at /iris; Kakao at /kakao, /kauth; also /discord, /slack.
 
     `/_control` scripts all of them.
 

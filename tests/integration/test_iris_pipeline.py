@@ -11,7 +11,7 @@ import pytest
 
 from gateways.iris.adapter import IrisAdapter
 from gateways.message import PartToSend, RoomAddress
-from gateways.outcomes import NotSent
+from gateways.outcomes import NotSent, RejectedFinal
 from gateways.registry import adapter_for
 from models.ledger.worker import Ponr
 from ops.audit import audit
@@ -157,7 +157,7 @@ def test_a_message_whose_worker_died_is_found_by_another_by_what_was_kept(
     adapter = adapter_for(CHANNEL)
     address = RoomAddress(CHANNEL, "1001")
     line = adapter.open(address)
-    assert not isinstance(line, NotSent)
+    assert not isinstance(line, NotSent | RejectedFinal)
     body = {"ord": 0, "kind": "text", "body": "안녕하세요", "image_id": None, "idem_key": "k", "gap_ms": 0}
     question = Ponr(
         slot, 0, lease.fence, uuid.uuid4(), lease.content_version, 2.0, "lookup", [body], CHANNEL, 2.0,
