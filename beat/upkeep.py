@@ -43,6 +43,9 @@ class Upkeep:
                 forgotten = messages.prune(db, self._settings.key_days, self._settings.hash_days)
                 if forgotten:
                     emit(Event.KEYS_PRUNED, count=forgotten)
+                retired = messages.retire_finished(db, self._settings.finished_days)
+                if retired:
+                    emit(Event.FINISHED_RETIRED, count=retired)
             if now >= self._drop_at:
                 self._drop_at = now + _DROP_S
                 dropped = ledger.drop_old_partitions(db, self._settings.ledger_days, self._settings.log_days)

@@ -212,6 +212,11 @@ class Schedule(Base):
         Index("idx_schedule_polling", "status", "next_send_at", "valid_from", "valid_until"),
         Index("idx_created_by", "created_by_type", "created_by_id"),
         Index("idx_target_room", "target_room_id", "target_room_type"),
+        Index(
+            "kb_schedule_finished_idx",
+            "schedule_date",
+            postgresql_where=text("status = 'completed' AND deleted_at IS NULL"),
+        ),
     )
     # Deleting one is kept as a soft delete by a trigger, so that no row goes.
     __mapper_args__ = {"confirm_deleted_rows": False}  # noqa: RUF012 - as below

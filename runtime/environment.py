@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import urlsplit
@@ -46,8 +47,12 @@ class EnvironmentSource(PydanticBaseSettingsSource):
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         raise NotImplementedError  # only __call__ is used
 
+    def __init__(self, settings_cls: type[BaseSettings], environment: str | None = None) -> None:
+        super().__init__(settings_cls)
+        self._environment = environment
+
     def __call__(self) -> dict[str, Any]:
-        names = read_environment()
+        names = read_environment(self._environment)
         found: dict[str, Any] = {}
         for field, info in self.settings_cls.model_fields.items():
             value = names.get(variable(field))
@@ -61,11 +66,22 @@ class EnvironmentSource(PydanticBaseSettingsSource):
         return _local_stack(Path(home).expanduser()) | found
 
 
-def read_environment() -> dict[str, str]:
-    """`.env` of the working folder with the real environment over it. An empty value counts as not set."""
+def read_environment(environment: str | None = None) -> dict[str, str]:
+    """`.env` of the working folder, then `.env.ENVIRONMENT` (`.env.production`), then the real environment:
+    the later wins. An empty value counts as not set. ``environment``: as if ENVIRONMENT said so."""
     env_file = os.environ.get(ENV_FILE, ".env")
-    from_file = dotenv_values(env_file) if env_file else {}
-    return {name: value for name, value in {**from_file, **os.environ}.items() if value}
+    found = {**_dotenv(env_file), **_set(os.environ)}
+    chosen = environment or found.get("ENVIRONMENT", "development")
+    names = {**_dotenv(env_file), **_dotenv(f"{env_file}.{chosen}" if env_file else ""), **_set(os.environ)}
+    return names if environment is None else {**names, "ENVIRONMENT": environment}
+
+
+def _dotenv(path: str) -> dict[str, str]:
+    return _set(dotenv_values(path)) if path else {}
+
+
+def _set(names: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in names.items() if value}
 
 
 def _from_file(name: str, value: str | None, names: dict[str, str]) -> str | None:

@@ -78,6 +78,7 @@ class Event(StrEnum):
     # What other services ask for.
     DUPLICATE_REFUSED = "message.duplicate_refused"
     KEYS_PRUNED = "upkeep.keys_pruned"
+    FINISHED_RETIRED = "upkeep.finished_retired"
     # Upkeep.
     PARTITIONS_MADE = "upkeep.partitions_made"
     PARTITIONS_DROPPED = "upkeep.partitions_dropped"
@@ -167,6 +168,7 @@ SENTENCES: Mapping[Event, Sentence] = {
     Event.DUPLICATE_REFUSED: _warning(
         "A message to {room} is refused, {message_id} says the same at the same time: {content}"
     ),
+    Event.FINISHED_RETIRED: _info("{count} finished one-off messages left the lists; their record stays"),
     Event.KEYS_PRUNED: _info("{count} idempotency keys and content hashes past their time were deleted"),
     Event.PARTITIONS_MADE: _info("Partitions were made ahead: {names}"),
     Event.PARTITIONS_DROPPED: _info("Partitions past retention were dropped: {names}"),

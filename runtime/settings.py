@@ -27,12 +27,18 @@ from runtime.environment import (
     split_numbers,
 )
 
-__all__ = ["Settings", "SettingsError", "get_settings"]
+__all__ = ["Settings", "SettingsError", "get_settings", "settings_for"]
 
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 366)]
 Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 SecondsList = Annotated[tuple[Seconds, ...], NoDecode, BeforeValidator(split_numbers), Field(min_length=1)]
+HoursList = Annotated[
+    tuple[Annotated[int, Field(ge=0, le=23)], ...],
+    NoDecode,
+    BeforeValidator(split_numbers),
+    Field(min_length=1),
+]
 WebUrl = Annotated[str, AfterValidator(check_web_url)]
 LogLevel = Annotated[str, AfterValidator(check_log_level)]
 LogLevels = Annotated[dict[str, str], NoDecode, BeforeValidator(check_log_levels)]
@@ -102,7 +108,9 @@ class Settings(BaseSettings):
     fast_delays_s: SecondsList = (1.0, 2.0, 5.0, 10.0)
     max_tries: Count = 5
 
-    # Defaults of a schedule and of a room.
+    # Defaults of a schedule and of a room. The calls of docs/calls.md send to default_room.
+    peak_hours: HoursList = (8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19)
+    default_room: str | None = None
     grace_s: Annotated[int, Field(ge=0)] = 300
     validity_max_s: Count = 1800
     validity_min_s: Count = 30
@@ -123,6 +131,7 @@ class Settings(BaseSettings):
     hint_max: Count = 100
 
     # How long things are kept, in days.
+    finished_days: Count = 7
     ledger_days: Count = 90
     log_days: Count = 30
 
@@ -217,6 +226,27 @@ _NO_SERVER = (
     "{name} is not set, and no local stack runs in {home}. Start one with `make up`, or set {name} to a "
     "{server} of your own"
 )
+
+
+def settings_for(environment: str) -> Settings:
+    """The settings under another ENVIRONMENT, `.env.ENVIRONMENT` included (A36). Raises SettingsError."""
+
+    class Chosen(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return (EnvironmentSource(settings_cls, environment),)
+
+    try:
+        return Chosen()
+    except ValidationError as error:
+        raise SettingsError(explain(Settings, error)) from None
 
 
 @lru_cache(maxsize=1)

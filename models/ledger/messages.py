@@ -120,6 +120,14 @@ def clear_hashes(db: Connection, room_id: str | None = None) -> int:
     ).rowcount
 
 
+def retire_finished(db: Connection, days: int, limit: int = 20_000) -> int:
+    """Take finished one-offs of Korean days at least ``days`` ago off the lists (A60); answers how many."""
+    row = db.execute(
+        "SELECT retire_finished(korean_day(ledger_now()) - %s::int, %s)", (max(days, 0), limit)
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def prune(db: Connection, key_days: int, hash_days: int) -> int:
     """Delete keys and hashes past their time, 20,000 a kind; answers how many."""
     spans = (dt.timedelta(days=key_days), dt.timedelta(days=hash_days))

@@ -25,6 +25,7 @@ __all__ = [
     "hash_count",
     "hash_counts",
     "remember_content",
+    "retire_finished",
 ]
 
 
@@ -71,6 +72,11 @@ def hash_counts(db: Session | Connection, room: str | None = None) -> list[HashC
 def clear_hashes(db: Session | Connection, room: str | None = None) -> int:
     """Forget a room's content hashes, or all (A57); answers how many."""
     return ledger.clear_hashes(_connection(db), room)
+
+
+def retire_finished(db: Session | Connection, days: int) -> int:
+    """Let finished one-offs that old leave the lists; their slots and history stay (A60)."""
+    return ledger.retire_finished(_connection(db), days)
 
 
 def _connection(db: Session | Connection) -> Connection:

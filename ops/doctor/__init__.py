@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from ops.doctor.finding import Finding, Level
-from ops.doctor.look import examine, shown_settings
+from ops.doctor.look import examine, health_of, shown_settings
 
-__all__ = ["Finding", "Level", "examine", "shown_settings"]
+__all__ = ["Finding", "Level", "examine", "health_of", "shown_settings"]
