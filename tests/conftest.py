@@ -56,6 +56,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "crash" in item.path.parent.parts:
+            item.add_marker(pytest.mark.crash)
     if os.environ.get("TEST_DATABASE_URL") or os.environ.get("TEST_REDIS_URL"):
         skip = pytest.mark.skip(reason="flushes, stops or kills a server, and these are not ours")
         for item in items:

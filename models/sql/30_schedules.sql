@@ -99,7 +99,10 @@ BEGIN
       WHERE schedule_id = NEW.id;
     PERFORM schedule_edit_slots(OLD, NEW, t);
   END IF;
-  PERFORM pg_notify('jeongsi_schedule', '');
+  -- Beats tick every second by themselves: a one-off further ahead than that need not wake them, a burst of those would be felt.
+  IF (CASE WHEN TG_OP = 'INSERT' AND on_ AND NEW.schedule_type = 'once' THEN (NEW.schedule_date + NEW.schedule_time) AT TIME ZONE NEW.tz < t + interval '3 s' ELSE true END) THEN
+    PERFORM pg_notify('jeongsi_schedule', '');
+  END IF;
   RETURN NULL;
 END $$;
 
