@@ -30,7 +30,7 @@ up: $(STAMP) ## run the whole system here until Ctrl-C (FOR=90: end after 90 s a
 	@.venv/bin/jeongsi up $(if $(FOR),--for $(FOR))
 
 test: $(STAMP) ## all tests
-	@.venv/bin/python -m pytest -n 2 -m 'not crash'
+	@.venv/bin/python -m pytest -n 3 -m 'not crash'
 
 lint: $(STAMP) ## style, types and import arrows
 	@.venv/bin/ruff check .

@@ -139,9 +139,10 @@ def test_a_slot_whose_row_somebody_holds_does_not_hold_its_neighbours_up(
     with databases.connect(scaled_env["DATABASE_URL"]) as person, person.transaction():
         person.execute("SELECT 1 FROM slots WHERE schedule_id = %s FOR UPDATE", (held.schedule_id,))
         sending.rt.for_each(lambda lease: send_slot(sending.rt, lease), leases)
-        assert sending.receipts() == len(others)
-    for lease in leases:
-        sending.rt.done(lease.slot)
+        for lease in leases:
+            sending.rt.done(lease.slot)
+        # On a busy machine one of them may miss its guard; it then goes out while the row is still held.
+        sending.until(lambda: sending.receipts() == len(others))
 
     assert sending.until_ended(held, *others) == ["delivered"] * 8
     assert sending.receipts() == 8

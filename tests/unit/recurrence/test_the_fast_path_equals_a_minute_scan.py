@@ -25,7 +25,7 @@ from tests.support.random_rules import PATIENT, crons, situations
 SPAN: Final = timedelta(hours=60)
 
 
-@settings(PATIENT, max_examples=150)
+@settings(PATIENT, max_examples=80)
 @given(situations())
 def test_both_ways_find_the_same_instants(situation: tuple[str, datetime, list[dict[str, Any]]]) -> None:
     tz, start, objects = situation
@@ -34,7 +34,7 @@ def test_both_ways_find_the_same_instants(situation: tuple[str, datetime, list[d
     assert list(between(rules, tz, start, start + SPAN)) == slow
 
 
-@settings(PATIENT, max_examples=100)
+@settings(PATIENT, max_examples=60)
 @given(situations(), st.integers(0, 3_600_000_000 * 24), st.booleans())
 def test_the_next_instant_is_the_first_that_the_scan_finds(
     situation: tuple[str, datetime, list[dict[str, Any]]], microseconds: int, inclusive: bool
@@ -52,7 +52,7 @@ def test_the_next_instant_is_the_first_that_the_scan_finds(
         assert fast is None or fast >= start + SPAN
 
 
-@settings(PATIENT, max_examples=100)
+@settings(PATIENT, max_examples=60)
 @given(situations(), st.integers(0, 3600), st.integers(0, 3600))
 def test_a_window_takes_nothing_but_what_lies_outside(
     situation: tuple[str, datetime, list[dict[str, Any]]], opens: int, lasts: int
@@ -80,7 +80,7 @@ def test_the_days_together_hold_every_instant_once(
     assert sorted({m for m in by_day if start <= m < start + SPAN}) == wanted
 
 
-@settings(PATIENT, max_examples=300)
+@settings(PATIENT, max_examples=150)
 @given(crons, st.datetimes(datetime(1972, 1, 1), datetime(2099, 12, 31)))  # noqa: DTZ001 - wall clocks
 def test_cron_fields_are_read_alike_by_both_readers(expr: str, wall: datetime) -> None:
     minute = wall.replace(second=0, microsecond=0, tzinfo=UTC)
@@ -88,7 +88,7 @@ def test_cron_fields_are_read_alike_by_both_readers(expr: str, wall: datetime) -
     assert due == cron_matches(expr, minute.replace(tzinfo=None))
 
 
-@settings(PATIENT, max_examples=100)
+@settings(PATIENT, max_examples=60)
 @given(situations())
 def test_whatever_can_be_read_can_be_described_and_counted(
     situation: tuple[str, datetime, list[dict[str, Any]]],

@@ -55,7 +55,7 @@ def years_of_change(draw: st.DrawFn) -> tuple[str, datetime, date]:
 steps = st.sampled_from([60.0, 900.0, 3_607.0, 86_400.0, 7 * 86_400.0])
 
 
-@settings(PATIENT, max_examples=60)
+@settings(PATIENT, max_examples=30)
 @given(years_of_change(), steps, st.data())
 def test_every_instant_of_the_scan_is_promised_once_whatever_the_step(
     when: tuple[str, datetime, date], step: float, data: st.DataObject
@@ -73,7 +73,7 @@ def test_every_instant_of_the_scan_is_promised_once_whatever_the_step(
     assert [slot.slot_at for slot in found] == sorted(slot.slot_at for slot in found)
 
 
-@settings(PATIENT, max_examples=40)
+@settings(PATIENT, max_examples=25)
 @given(years_of_change(), steps, st.integers(0, 54 * 60), st.data())
 def test_an_edit_in_between_is_honoured_to_the_instant(
     when: tuple[str, datetime, date], step: float, minutes: int, data: st.DataObject
@@ -90,7 +90,7 @@ def test_an_edit_in_between_is_honoured_to_the_instant(
     assert [promise.slot.slot_at for _, promises in chunks for promise in promises] == wanted
 
 
-@settings(PATIENT, max_examples=40)
+@settings(PATIENT, max_examples=25)
 @given(years_of_change(), st.integers(0, 3_000), st.integers(0, 3_000), st.data())
 def test_a_window_and_a_late_birth_cut_what_lies_outside(
     when: tuple[str, datetime, date], opens: int, lasts: int, data: st.DataObject
@@ -118,7 +118,7 @@ def outcomes(load: Load, start: datetime, end: datetime, step: float) -> list[Ou
     return [one for chunk in simulate(load, start, end, limits=Limits(step_s=step)) for one in chunk]
 
 
-@settings(PATIENT, max_examples=60)
+@settings(PATIENT, max_examples=30)
 @given(
     years_of_change(),
     steps,
