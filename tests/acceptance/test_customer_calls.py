@@ -257,6 +257,16 @@ def test_a33_a_multi_line_template_is_filled_in(running: KakaoScheduler, db: psy
     assert f"현재 시간: {shown}\n" in running.get_message_status(message)["content"]
 
 
+def test_a43_the_log_names_each_scheduled_message_and_its_time(
+    calls: KakaoScheduler, processes: Processes
+) -> None:
+    """A43: one INFO line with id and time, by the beat that lays it down."""
+    beat = processes.beat()
+    message = calls.schedule_message("예약된 메시지", in_minutes(5))
+    assert message is not None
+    beat.wait_for_line(f"Message {message} is scheduled for ")
+
+
 def test_a55_a_failed_message_is_sent_again_under_a_new_id(
     running: KakaoScheduler, emulator: Emulator
 ) -> None:

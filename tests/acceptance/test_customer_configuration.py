@@ -95,7 +95,7 @@ def test_a37_an_hour_that_is_none_is_refused(folder: Path) -> None:
 
 
 def test_a43_to_a48_each_step_of_a_message_is_one_info_line_with_its_id(sending: Sending) -> None:  # noqa: F811
-    """A43 is the beat's (test_beat_tick.py); here is the way of two messages to their ends."""
+    """A44 to A48: the way of two messages to their ends; A43 is the beat's (test_customer_calls.py)."""
     with captured() as heard:
         good = sending.promise("좋은 방", "emulator-lookup")
         sending.until_ended(good)
