@@ -38,8 +38,12 @@ def message_status(db: Connection, message_id: str) -> dict[str, Any] | None:
     if found is not None:
         return _told(found)
     schedule = find_schedule(db, slot.schedule_id)
-    if schedule is None or not _promises(schedule, slot.slot_at):
+    if schedule is None:
         return None
+    if not _promises(schedule, slot.slot_at):
+        # The planner may have come between the two looks: then the row is there by now.
+        found = slot_detail(db, slot)
+        return None if found is None else _told(found)
     return {"id": message_id, "status": "scheduled", "state": "planned", "scheduled_at": slot.slot_at,
             "retry_count": 0, "attempts": []}  # fmt: skip
 
