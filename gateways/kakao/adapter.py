@@ -25,6 +25,8 @@ from gateways.outcomes import (
     RejectedRetry,
     Unknown,
 )
+from runtime.environment import SettingsError
+from runtime.sealing import Unsealable
 
 TEXT_LIMIT: Final = 200
 RECEIVERS_MAX: Final = 5
@@ -92,7 +94,10 @@ class KakaoAdapter:
 
     def open(self, room: RoomAddress) -> KakaoLine | NotSent | RejectedFinal:
         """A good token and a connection. RejectedFinal, if a person must log in first."""
-        access = self._tokens.fresh()
+        try:
+            access = self._tokens.fresh()
+        except (Unsealable, SettingsError) as error:
+            return RejectedFinal(f"kakao_token_sealed: {error}")
         if not isinstance(access, str):
             return access
         prepared = self._api.prepare()

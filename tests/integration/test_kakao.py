@@ -236,6 +236,8 @@ def test_tokens_are_sealed_and_another_key_does_not_open_them(
     clear_caches()
     with pytest.raises(Unsealable):
         ledger.load(kakao.db)
+    state, reason = ended(kakao, "me")
+    assert (state, "another key" in reason) == ("failed", True)
 
 
 def test_a_token_is_set_by_command_and_never_shown(
