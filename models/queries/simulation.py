@@ -33,7 +33,7 @@ SELECT k.id, k.title, k.send_interval_seconds AS interval_s,
        k.send_order <> 'images_only' AND coalesce(btrim(k.message_text), '') <> '' AS with_text
   FROM kb_schedule k WHERE k.id = ANY(%s::bigint[])"""
 
-_ROOMS = "SELECT id, room_id, name, gap_ms, quota, device FROM rooms WHERE id = ANY(%s::bigint[])"
+_ROOMS = "SELECT id, room_id, name, gap_ms, quota, channel, device FROM rooms WHERE id = ANY(%s::bigint[])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class RoomFacts:
     name: str
     gap_ms: int
     quota: int
+    channel: str
     device: str | None
 
 

@@ -71,12 +71,17 @@ def simulate(
     """
     from ops.simulate import Report, load, reported
     from ops.simulate.load import limits_of
+    from runtime.channels import one_device
     from runtime.settings import get_settings
 
     first, last = _range(start, end)
     outages = [_outage(text) for text in down or ()]
+    settings = get_settings()
     with ledger() as db:
-        loaded = load(db, first, schedules=schedule or None, rooms=room or None, send_s=send)
+        loaded = load(
+            db, first, schedules=schedule or None, rooms=room or None, send_s=send,
+            one_device=one_device(settings.channels()),
+        )  # fmt: skip
     if not loaded.load.clocks:
         raise BadInput(
             "There is no such schedule that could promise anything then.",
@@ -86,9 +91,7 @@ def simulate(
 
     report = Report()
     with _no_collections():
-        chunks = reported(
-            run(loaded.load, first, last, limits=limits_of(get_settings()), outages=outages), report
-        )
+        chunks = reported(run(loaded.load, first, last, limits=limits_of(settings), outages=outages), report)
         slots = _told(chunks, loaded, each and not as_json, to_csv, keep=each and as_json)
     if as_json:
         print_json(_as_json(report, loaded, first, last) | ({"each": slots} if each else {}))

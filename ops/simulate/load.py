@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +31,10 @@ def load(
     schedules: Sequence[int] | None = None,
     rooms: Sequence[str] | None = None,
     send_s: float = 0.3,
+    one_device: Collection[str] = (),
 ) -> Loaded:
-    """Read schedules and rooms. ``send_s``: seconds that the provider is assumed to take for one part."""
+    """Read schedules and rooms. ``send_s``: seconds that the provider is assumed to take for one part.
+    ``one_device``: channels that carry one message at a time."""
     clocks = queries.clocks(db, start, schedules=schedules, rooms=rooms)
     messages = queries.messages(db, [clock.schedule_id for clock in clocks])
     found = queries.room_facts(db, sorted({clock.room_ref for clock in clocks if clock.room_ref is not None}))
@@ -43,7 +45,12 @@ def load(
         number: message.parts * send_s + (message.parts - 1) * message.interval_s
         for number, message in messages.items()
     }
-    rules = {ref: RoomRules(room.gap_ms / 1000, room.quota, room.device) for ref, room in found.items()}
+    rules = {
+        ref: RoomRules(
+            room.gap_ms / 1000, room.quota, room.channel if room.channel in one_device else room.device
+        )
+        for ref, room in found.items()
+    }
     return Loaded(Load(clocks, rules, histories, took), found, messages)
 
 

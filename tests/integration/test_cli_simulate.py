@@ -6,7 +6,10 @@ import csv
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from tests.support.cli import jeongsi
+from tests.support.environment import clear_caches
 from tests.support.ledger_world import World
 
 SPAN = ("--from", "2027-03-01", "--to", "2027-03-02")
@@ -37,6 +40,19 @@ def test_programs_get_json_with_every_slot(world: World, ledger_env: dict[str, s
     assert told["each"][1]["at"] == "2027-03-01T00:30:00+09:00"
     assert told["each"][1]["slot"].startswith(f"{schedule}-")
     assert told["rooms"]["강남"]["goes_out"] == 48
+
+
+def test_rooms_of_one_iris_device_take_turns(
+    world: World, ledger_env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAKAO_BOT_URL", "phone=iris+http://127.0.0.1:1")
+    clear_caches()
+    for room in ("101", "102"):
+        world.room(room)
+        world.schedule(room, schedule_type="daily", schedule_time="09:00")
+    world.db.execute("UPDATE rooms SET channel = 'phone'")
+    told = jeongsi("simulate", *SPAN, "--send-seconds", 5, "--json").json
+    assert sorted(room["longest_wait_s"] for room in told["rooms"].values()) == [0.0, 5.0]
 
 
 def test_an_outage_shows_what_it_would_cost(world: World, ledger_env: dict[str, str]) -> None:
