@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from api.config import get_config
 from api.ledger_views import Messages, Recent, message_status
-from api.running import Processes, running
+from api.running import Processes
 from beat.recurrence import next_after, parse_rules
 from models.ledger import people
 from models.queries.health import health
@@ -277,4 +277,4 @@ def _who() -> str:
         return "script"
 
 
-__all__ = ["KST", "CallRefused", "KakaoScheduler", "ScheduleType", "get_config", "running"]
+__all__ = ["KST", "CallRefused", "KakaoScheduler", "ScheduleType", "get_config"]

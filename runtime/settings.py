@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     """Names of people's variables are plain (`DATABASE_URL`); our own knobs start with `JEONGSI_`."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    as_if: ClassVar[str | None] = None
+    """Read as if ENVIRONMENT said so; see `settings_for`."""
 
     # Servers. None means: the local stack is not running and no server was named.
     database_url: DatabaseUrl = None
@@ -175,7 +178,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Our own reader in place of the four stock ones: it alone knows X_FILE and names the variable."""
-        return init_settings, EnvironmentSource(settings_cls)
+        return init_settings, EnvironmentSource(settings_cls, cls.as_if)
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -232,16 +235,7 @@ def settings_for(environment: str) -> Settings:
     """The settings under another ENVIRONMENT, `.env.ENVIRONMENT` included (A36). Raises SettingsError."""
 
     class Chosen(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return (EnvironmentSource(settings_cls, environment),)
+        as_if = environment
 
     try:
         return Chosen()

@@ -57,7 +57,6 @@ def _token(held: TokenFacts | None, settings: Settings) -> Finding:
 def _reachable(what: str, url: str) -> Finding:
     transport = Transport(url, connect_timeout_s=2)
     line = transport.prepare()
-    transport.close()
     if isinstance(line, NotSent):
         return fail(
             what, f"{url} cannot be reached: {line.reason}", "see to the network, or to the address in .env"
