@@ -28,7 +28,10 @@ from workers.flower_guard import password
 
 _LOOK_S = 0.5
 _DEMO_MINUTES = 10
-_REAL = ("kakao_access_token", "kakao_refresh_token", "kakao_bot_url", "playauto_api_key")
+_REAL = (
+    "kakao_access_token", "kakao_refresh_token", "kakao_rest_api_key", "kakao_bot_url", "playauto_api_key",
+    "notice_urls",
+)  # fmt: skip
 
 
 def run_up(for_seconds: float | None = None, options: Options | None = None) -> int:
