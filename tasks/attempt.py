@@ -108,9 +108,11 @@ def _send_part(rt: Engine, attempt: Attempt, part: PartPlan) -> Step:
         if isinstance(line, RejectedFinal):
             return attempt.close(SlotState.FAILED, f"rejected: {line.reason}")
         hit("send.prepared")
+        began = rt.clock.monotonic()
         try:
             return _over_the_point(rt, attempt, part, parcel, line)
         finally:
+            rt.service_times.add(attempt.address.channel, rt.clock.monotonic() - began)
             line.close()
 
 
@@ -136,7 +138,6 @@ def _over_the_point(rt: Engine, attempt: Attempt, part: PartPlan, parcel: PartTo
         line, attempt.address, parcel, write_by=began + rt.settings.guard_ms / 1000
     )
     hit("send.replied")
-    rt.service_times.add(attempt.address.channel, rt.clock.monotonic() - passed)
     if isinstance(outcome, Accepted) and outcome.candidates:
         outcome = claimed(attempt.device, parcel.attempt_id, outcome)
     fact = _evidence(attempt, part, parcel, outcome, (passed - answer.said_at) * 1000)
