@@ -33,7 +33,7 @@ from tasks.service_times import ServiceTimes
 
 Done = TypeVar("Done")
 
-_TURN_S = 1.0
+_TURN_S = 2.5
 _ROOM_S = 0.25
 
 

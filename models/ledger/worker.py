@@ -34,7 +34,7 @@ class Lease:
 
     ``wait_ms``: how long an early one still has to wait. ``finish_ms``: until finish_by.
     ``age_ms``: since the slot's time. ``parts``: as laid down, empty before the first point of no
-    return. ``content``: what the schedule's row says of the message, as of the slot's version (send phase only).
+    return. ``content``: the message, as the schedule's row says it in the slot's version (send phase only).
     """
 
     sid: int
@@ -236,8 +236,8 @@ def finish(
     facts, slots = [fact for fact, _ in ends], [slot for _, slot in ends]
     rows = db.execute(
         "SELECT verdict, settled FROM slot_finish(%s::bigint[], %s::timestamptz[], %s::smallint[],"
-        " %s::uuid[], %s::text[], %s::text[], %s::text[], %s::int[], %s::jsonb[], %s::float8[], %s::bigint[], %s::text[],"
-        " %s::text[], %s::float8[], %s::text[], %s::boolean[], %s)",
+        " %s::uuid[], %s::text[], %s::text[], %s::text[], %s::int[], %s::jsonb[], %s::float8[],"
+        " %s::bigint[], %s::text[], %s::text[], %s::float8[], %s::text[], %s::boolean[], %s)",
         (*_evidence_columns(facts), *_settle_columns(slots), owner),
     ).fetchall()
     return [(verdict, settled) for verdict, settled in rows]

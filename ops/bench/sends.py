@@ -52,7 +52,7 @@ def lay_rooms(db: psycopg.Connection[Any], count: int) -> None:
 
 
 def lay_slots(db: psycopg.Connection[Any], count: int, lead_s: float) -> dt.datetime:
-    """One-off schedules for one instant ``lead_s`` seconds from now, one in each room; answers the instant."""
+    """One-off schedules for one instant ``lead_s`` seconds from now, one per room; answers the instant."""
     at = (ledger.now(db) + dt.timedelta(seconds=lead_s)).replace(microsecond=0)
     local = at.astimezone(dt.timezone(dt.timedelta(hours=9)))
     db.execute(
