@@ -6,7 +6,7 @@
 -- share one instant: a planner that begins at the slots of that instant, instead of at the set it was given, makes each command cost O(all of them). So
 --   reads are LATERAL with OFFSET 0, which nothing can turn round;
 --   a written table has no condition of its own that an index could serve: `x BETWEEN lo AND hi OR x = hi` picks the weeks (partitions), but no index;
---   a state that a partial index knows is compared as `state || ''`; a scan of a whole table is ruled out.
+--   a state that a partial index knows is compared as `state || ''`; a scan of a whole table is ruled out, and one of a whole index made dear.
 
 -- Lock gates in their order; NULLs and gates that do not exist are left out.
 CREATE OR REPLACE FUNCTION rooms_lock(p_rooms bigint[]) RETURNS void LANGUAGE plpgsql AS $$
@@ -31,7 +31,7 @@ CREATE OR REPLACE FUNCTION slot_lease(p_sid bigint[], p_sat timestamptz[], p_own
 RETURNS TABLE (sid bigint, sat timestamptz, verdict text, wait_ms double precision, fence bigint, phase text, content_version int, exposed int,
   finish_ms double precision, age_ms double precision, origin text, dup_risk boolean, reason text, provider_kind text, cancel_requested boolean,
   room_ref bigint, room text, room_name text, channel text, device text, gap_ms int, title text, tz text, content jsonb, parts jsonb)
-LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET cpu_index_tuple_cost = 10 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE t timestamptz; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
 BEGIN
@@ -67,7 +67,7 @@ END $$;
 -- renew: one UPDATE for all running slots of a process; never shortens a lease. Returns what is still ours, also a slot
 -- that somebody holds locked just now (our own evidence, mostly): it is not waited for, the next renewal finds it.
 CREATE OR REPLACE FUNCTION slot_renew(p_sid bigint[], p_sat timestamptz[], p_owner uuid, p_ttl interval)
-RETURNS TABLE (sid bigint, sat timestamptz) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
+RETURNS TABLE (sid bigint, sat timestamptz) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET cpu_index_tuple_cost = 10 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE t timestamptz; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
 BEGIN
@@ -87,7 +87,7 @@ END $$;
 CREATE OR REPLACE FUNCTION part_ponr(p_sid bigint[], p_sat timestamptz[], p_ord smallint[], p_fence bigint[], p_attempt uuid[], p_version int[],
   p_hold interval[], p_kind text[], p_parts jsonb[], p_device text[], p_device_hold interval[], p_before jsonb[], p_owner uuid, p_need interval, p_max_tries int)
 RETURNS TABLE (sid bigint, sat timestamptz, verdict text, wait_ms double precision, fence bigint)
-LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET cpu_index_tuple_cost = 10 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE t timestamptz; today date; verdicts text[]; waits double precision[]; fences bigint[]; rooms_ bigint[]; devices_ text[]; channels_ text[]; risks boolean[]; laid_before boolean;
   fresh boolean[]; free_froms timestamptz[]; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
@@ -197,7 +197,7 @@ END $$;
 -- the quota unit. `p_wrote_ms`: from the point of no return to the first byte on the socket. `p_settling`: slot_settle follows at once, which notes when the slot started.
 CREATE OR REPLACE FUNCTION part_evidence(p_sid bigint[], p_sat timestamptz[], p_ord smallint[], p_attempt uuid[], p_outcome text[], p_reason text[],
   p_mid text[], p_status int[], p_answer jsonb[], p_wrote_ms double precision[], p_settling boolean DEFAULT false)
-RETURNS TABLE (sid bigint, sat timestamptz, ord smallint, verdict text) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
+RETURNS TABLE (sid bigint, sat timestamptz, ord smallint, verdict text) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET cpu_index_tuple_cost = 10 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE t timestamptz; today date; verdicts text[]; changes int[]; freed boolean[]; rooms_ bigint[]; devices_ text[]; given_up boolean;
   lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
@@ -278,7 +278,7 @@ END $$;
 
 -- A slot holds a unit of its room's day quota exactly while something of it reached, or may have reached, the room. The caller holds the slots' locks.
 CREATE OR REPLACE FUNCTION quota_follows(p_sid bigint[], p_sat timestamptz[], today date, lo timestamptz, hi timestamptz) RETURNS void
-LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET cpu_index_tuple_cost = 10 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
   PERFORM quotas_lock(array_agg(o.room_ref), array_agg(o.quota_day)) FROM unnest(p_sid, p_sat) i(sid, sat)
@@ -297,7 +297,7 @@ END $$;
 -- Free the room and the device of slots whose attempt is known to be over: the room `gap` after anything went out, at once if nothing did.
 -- Waiters of the room are woken in order (priority, slot time, id), a gap apart, of the device the first one; busy ones are skipped, they look again by themselves.
 CREATE OR REPLACE FUNCTION gates_free(p_sid bigint[], p_sat timestamptz[], p_freed boolean[], p_devices boolean, t timestamptz, lo timestamptz, hi timestamptz) RETURNS void
-LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET cpu_index_tuple_cost = 10 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE freed_rooms bigint[]; freed_at timestamptz[]; gaps int[]; freed_devices text[];
 BEGIN
@@ -339,7 +339,7 @@ CREATE OR REPLACE FUNCTION receivers_refused(p_sid bigint, p_sat timestamptz) RE
 -- Answers what was settled; a slot that is missing was fenced: somebody else owns it now.
 CREATE OR REPLACE FUNCTION slot_settle(p_sid bigint[], p_sat timestamptz[], p_fence bigint[], p_state text[], p_phase text[], p_delay_ms double precision[],
   p_reason text[], p_confirmed boolean[], p_owner uuid, p_locked boolean DEFAULT false)
-RETURNS TABLE (sid bigint, sat timestamptz) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
+RETURNS TABLE (sid bigint, sat timestamptz) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET cpu_index_tuple_cost = 10 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE t timestamptz; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
 BEGIN
@@ -398,7 +398,7 @@ END $$;
 -- resolve: a confirmer turns unknown (or, proven, accepted) parts back to pending, under its live lease. `p_wait` must have passed
 -- since sending (settle; 0 for idempotent providers). proven: the provider itself says "not delivered", so nothing is tainted.
 CREATE OR REPLACE FUNCTION part_resolve(p_sid bigint[], p_sat timestamptz[], p_ord smallint[], p_attempt uuid[], p_fence bigint[], p_wait interval[], p_proven boolean[], p_owner uuid)
-RETURNS TABLE (sid bigint, sat timestamptz, ord smallint) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
+RETURNS TABLE (sid bigint, sat timestamptz, ord smallint) LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET cpu_index_tuple_cost = 10 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE t timestamptz; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
   sids bigint[]; sats timestamptz[]; ords smallint[]; provens uuid[];
@@ -424,7 +424,7 @@ END $$;
 
 -- confirmed: the provider says that an accepted part was delivered.
 CREATE OR REPLACE FUNCTION part_confirmed(p_sid bigint[], p_sat timestamptz[], p_ord smallint[], p_attempt uuid[]) RETURNS int
-LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET cpu_index_tuple_cost = 10 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE n int; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
 BEGIN
   PERFORM 1 FROM (SELECT DISTINCT u.sid, u.sat FROM unnest(p_sid, p_sat) u(sid, sat) ORDER BY 1, 2) i
