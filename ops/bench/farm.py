@@ -6,6 +6,7 @@ with this one.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -107,6 +108,23 @@ class Farm:
         url = log.read_text(encoding="utf-8").strip().splitlines()[-1]
         self._env["KAKAO_BOT_URL"] = f"receiver=bridge+{url}"
         return url
+
+    def python(self, name: str, *arguments: str, **env: str) -> None:
+        """Start any Python program under this name; returns at once."""
+        self._start(name, *arguments, **env)
+
+    def running(self, name: str) -> bool:
+        """Whether a child still runs."""
+        return self._children[name].poll() is None
+
+    def kill9(self, name: str) -> None:
+        """End a child and all its own children by signal 9: what it held is gone with it."""
+        child = self._children.pop(name)
+        family = [*psutil.Process(child.pid).children(recursive=True), psutil.Process(child.pid)]
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        child.wait()
 
     def stop(self, name: str) -> None:
         """End a child, kindly first."""
