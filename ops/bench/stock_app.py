@@ -22,7 +22,7 @@ if os.environ.get("STOCK_SINGLETON"):
     _options |= {"base": Singleton, "lock_expiry": 30}
 
 
-@app.task(**_options)
+@app.task(**_options)  # type: ignore[untyped-decorator]
 def send(number: int) -> None:
     """One POST."""
     requests.post(

@@ -37,7 +37,7 @@ def watch(
     """Until ``count`` schedules were named, or Unix second ``until``; the list is looked at every 2 ms."""
     queue, seen, length, changed = queue_of(contender), Seen(), 0, clock().monotonic()
     while (now := clock().now().timestamp()) < until and alive():
-        found = int(client.llen(queue))  # type: ignore[arg-type]
+        found = int(client.llen(queue))
         if found != length:
             seen.first = seen.first or now
             seen.last, length, changed = now, found, clock().monotonic()
