@@ -1,0 +1,302 @@
+"""One run from its first server to its report: calm, storm, drain, everything anew, judgement."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from models import queries
+from ops.audit import audit
+from ops.audit.report import Violation
+from ops.chaos import check, facts, figures
+from ops.chaos.book import Book
+from ops.chaos.coverage import Coverage
+from ops.chaos.crew import Crew, Life, Role, beat, worker
+from ops.chaos.edits import Editor
+from ops.chaos.load import Load, ledger_now
+from ops.chaos.plan import FAULTS, LEASE_S, SCALED, SETTLE_S, STOP_LEASES, VALIDITY_S, Size
+from ops.chaos.report import Outcome
+from ops.chaos.storm import Storm, foreign_hint
+from ops.chaos.world import World
+from runtime import redis_keys
+from runtime.clock import clock
+from runtime.settings import get_settings
+
+_LOOK_S = 0.04
+_READY_S = 60.0
+#: Nothing may live longer than this after the last instant (I3).
+DRAIN_S = VALIDITY_S + 2 * SETTLE_S + 12
+_ANEW_S = 6.0
+
+
+@dataclass
+class Options:
+    """What to run. ``only``: the faults that strike."""
+
+    size: Size
+    seed: int
+    home: Path
+    only: frozenset[str] = frozenset(FAULTS)
+    say: Callable[[str], None] = print
+    crew: Sequence[Role] = ()
+
+
+def standing_crew(shifted: bool = True) -> list[Role]:
+    """Three send workers, two confirm workers, two beats; one worker and one beat with a wrong clock."""
+    off = {"JEONGSI_CLOCK_SHIFT_S": "-300"} if shifted else {}
+    ahead = {"JEONGSI_CLOCK_SHIFT_S": "300"} if shifted else {}
+    return [
+        worker("send-1", "send", 8), worker("send-2", "send", 8), worker("send-3", "send", 8, **off),
+        worker("confirm-1", "confirm", 8), worker("confirm-2", "confirm", 8),
+        beat("beat-1"), beat("beat-2", **ahead),
+    ]  # fmt: skip
+
+
+class Run:
+    """Everything that belongs to one run. `whole` does it."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.rng = random.Random(options.seed)
+        self.world = World(options.home, options.seed)
+        self.book = Book()
+        self.load = Load(options.size, self._rng("load"), self.book)
+        self.coverage = Coverage(
+            options.home / "work" / "failpoints.jsonl",
+            self._rng("points"),
+            options.size.hits,
+            options.size.life_s,
+        )
+        self.clock = clock()
+        self.violations: list[Violation] = []
+        self.storming = False
+        self.deaths: list[Life] = []
+        self._db: psycopg.Connection[Any] | None = None
+        self._sampled = self._told = 0.0
+
+    def whole(self) -> Outcome:
+        """Run, judge, answer. Everything that was started is gone afterwards."""
+        began = self.clock.monotonic()
+        try:
+            self.world.start()
+            self._become_a_judge()
+            self.crew = Crew(self.world.environment(), self.world.home / "members", self._rules, self._stop_s)
+            for role in self.options.crew or standing_crew():
+                self.crew.add(role)
+            self._stages()
+            outcome = self._judge()
+            outcome.wall_s = round(self.clock.monotonic() - began, 1)
+            return outcome
+        finally:
+            if hasattr(self, "crew"):
+                self.crew.close()
+            self.world.close()
+
+    # -- stages -----------------------------------------------------------------------------------
+
+    def _stages(self) -> None:
+        size = self.options.size
+        editor = Editor(self.book, self._rng("edits"))
+        self.storm = Storm(self.world, self.crew, editor, size, self._rng("storm"), self.options.only)
+        with self.world.connect() as db:
+            self.load.lay_rooms(db)
+            self._until(_READY_S, lambda: self._all_ready(db), "the crew is ready")
+            self.start = ledger_now(db)
+        self.load.begin(self.start)
+        self._say(f"seed {self.options.seed}: {size.slots} slots and more, calm for {size.calm_s:g} s")
+        self._for(size.calm_s)
+        self.calm_until = self.clock.now()
+        self._say(f"it storms for {size.storm_s:g} s")
+        self.storming = True
+        self.storm.begin()
+        if "failpoints" in self.options.only:
+            self._arm()
+        self._for(size.storm_s)
+        self.storming = False
+        self.storm.end()
+        self._disarm()
+        self.storm_ended = self.clock.now()
+        self._say("the storm is over; what lives on must end")
+        self._until(DRAIN_S, self._nothing_lives, "every slot has ended", needed=False)
+        self.drained = self.clock.now()
+        self._anew()
+
+    def _anew(self) -> None:
+        """I18: kill all, restart Postgres as after a power cut, empty Redis, push every old hint again."""
+        with self.world.connect() as db:
+            self.ended_before = facts.terminal_rows(db)
+            self.last_slot = ledger_now(db)
+        self._say(f"everything is killed and started anew; {len(self.ended_before)} slots have ended")
+        self.crew.replace_all()
+        self.world.postgres.restart_immediate()
+        self._db = None
+        self.world.empty_redis()
+        old = list(self.ended_before)
+        with self.world.redis() as client:
+            for queue in ("send", "confirm"):
+                for start in range(0, len(old), 50):
+                    client.lpush(queue, *[foreign_hint(queue, old[start : start + 50])] * 3)
+        with self.world.connect() as db:
+            self._until(_READY_S, lambda: self._all_ready(db), "the crew is ready again")
+            with self.world.redis() as client:
+                self._until(
+                    60.0,
+                    lambda: client.llen("send") + client.llen("confirm") == 0,
+                    "old hints are read",
+                )
+            self._for(_ANEW_S)
+
+    # -- the loop ---------------------------------------------------------------------------------
+
+    def _for(self, seconds: float) -> None:
+        end = self.clock.monotonic() + seconds
+        while self.clock.monotonic() < end:
+            self._look()
+
+    def _until(self, seconds: float, condition: Callable[[], object], what: str, needed: bool = True) -> None:
+        end = self.clock.monotonic() + seconds
+        while not condition():
+            if self.clock.monotonic() > end:
+                if needed:
+                    raise RuntimeError(f"not within {seconds:g} s: {what}")
+                self._say(f"not within {seconds:g} s: {what}")
+                return
+            self._look()
+
+    def _look(self) -> None:
+        self.clock.wait(_LOOK_S)
+        self.coverage.look()
+        self.deaths += [life for life in self.crew.look() if life.killed]
+        if self.storming:
+            self.storm.tick()
+        try:
+            db = self._connection()
+            self.load.tick(db, self.clock.now())
+            if self.clock.monotonic() - self._sampled > 1.0:
+                self._sampled = self.clock.monotonic()
+                self._sample(db)
+        except psycopg.Error:
+            self._db = None  # a fault of ours hit this session, too
+
+    def _connection(self) -> psycopg.Connection[Any]:
+        if self._db is None or self._db.closed:
+            self._db = self.world.connect()
+        return self._db
+
+    def _sample(self, db: psycopg.Connection[Any]) -> None:
+        """I15, and now and then a word to whoever watches."""
+        rows = db.execute(
+            "SELECT slot_public_id(schedule_id, slot_at), lease_until FROM slots WHERE state = 'leased'"
+            " AND lease_until < (SELECT max(last_tick_at) FROM beat_pulse) - interval '5 s'"
+        ).fetchall()
+        self.violations += [Violation("I15", f"slot {slot}: leased until {until}") for slot, until in rows]
+        if self.clock.monotonic() - self._told > 10.0:
+            self._told = self.clock.monotonic()
+            counts = queries.state_counts(db, self.start if hasattr(self, "start") else None)
+            told = ", ".join(f"{n} {state.value}" for state, n in counts.items() if n)
+            lacking = len(self.coverage.missing())
+            self._say(f"{told or 'nothing yet'}; {len(self.deaths)} kills; {lacking} points lack hits")
+
+    # -- small things -----------------------------------------------------------------------------
+
+    def _rng(self, name: str) -> random.Random:
+        return random.Random(f"{self.options.seed}:{name}")
+
+    def _rules(self, role: Role) -> str:
+        armed = self.storming and "failpoints" in self.options.only
+        return self.coverage.rules(role) if armed else ""
+
+    def _stop_s(self) -> float:
+        return self.rng.uniform(*STOP_LEASES) * LEASE_S
+
+    def _arm(self) -> None:
+        """Processes read their failpoints at their start, so each is killed once, one after the other."""
+        for n, member in enumerate(self.crew.members):
+            self.storm.later(n * 0.7, lambda member=member: self.crew.kill(member))  # type: ignore[misc]
+
+    def _disarm(self) -> None:
+        self.crew.replace_all()
+
+    def _all_ready(self, db: psycopg.Connection[Any]) -> bool:
+        beats = db.execute(
+            "SELECT count(*) FROM beat_pulse WHERE last_tick_at > ledger_now() - interval '2 s'"
+        ).fetchone()
+        if beats is None or beats[0] < len(self.crew.of_kind("beat")):
+            return False
+        return all(
+            self._heard(kind) >= {self.crew.pid(member) for member in self.crew.of_kind(kind)}
+            for kind in ("send", "confirm")
+        )
+
+    def _heard(self, queue: str) -> set[int]:
+        """The worker processes that have told Redis that they live."""
+        with self.world.redis() as client:
+            nodes: Any = client.hkeys(redis_keys.workers(queue))
+        return {int(node.rpartition(b":")[2]) for node in nodes}
+
+    def _nothing_lives(self) -> bool:
+        """Every instant is past (an edit may have moved the last ones), planned, and its slot has ended."""
+        if self.load.last is None or self.clock.now() < self.load.last + dt.timedelta(seconds=4):
+            return False
+        row = (
+            self._connection()
+            .execute(
+                "SELECT (SELECT count(*) FROM slots WHERE ended_at IS NULL)"
+                " + (SELECT count(*) FROM schedule_clock WHERE due_at < ledger_now())"
+            )
+            .fetchone()
+        )
+        return row is not None and row[0] == 0
+
+    def _become_a_judge(self) -> None:
+        """`ops.audit` reads this process's settings: they must be those of the run."""
+        os.environ.update(SCALED | {"JEONGSI_HOME": str(self.world.home / "work"), "ENVIRONMENT": "testing"})
+        os.environ["DATABASE_URL"], os.environ["REDIS_URL"] = self.world.postgres.url, self.world.valkey.url
+        get_settings.cache_clear()
+
+    def _say(self, sentence: str) -> None:
+        self.options.say(f"{self.clock.now():%H:%M:%S}  {sentence}")
+
+    # -- judgement --------------------------------------------------------------------------------
+
+    def _judge(self) -> Outcome:
+        requests = self.world.read("requests")["requests"]
+        met = {r["attempt"]: r["fault"] for r in requests if r.get("fault") and r.get("attempt")}
+        receipts = self.world.read_receipts()
+        with self.world.connect() as db:
+            ended_after = facts.terminal_rows(db)
+            known = facts.read(db, receipts)
+            report = audit(db, receipts=self.world.receipts)
+        deaths = [("a kill", life.died) for life in self.deaths if life.died is not None]
+        faults = [(one.fault, one.ended) for one in self.storm.struck] + deaths
+        self._say("judging")
+        calm_ms = check.lateness_ms(known, self.start, self.calm_until)
+        open_ends = figures.unresolved(known, self.crew.lives, self.storm.struck, met)
+        self.violations += [
+            *report.violations,
+            *check.doubled(known.receipts, {a.key for a in known.attempts if a.dup_risk}),
+            *check.lost(self.book.promised(self.drained), known.slots),
+            *check.unasked(self.book.allowed(self.last_slot + dt.timedelta(hours=2)), known.slots),
+            *check.early(known.receipts, known.attempts),
+            *check.wrong_texts(self.book, known.receipts, known.attempts),
+            *check.late(calm_ms),
+            *check.stuck(faults, known),
+            *check.changed(self.ended_before, ended_after),
+            *open_ends.violations(),
+        ]
+        return Outcome(
+            size=self.options.size.name, seed=self.options.seed, facts=known, audit=report,
+            violations=self.violations, calm_ms=calm_ms, unresolved=open_ends,
+            recovery=figures.recovery(known, self.crew.lives, self.storm.struck),
+            promised=len(self.book.promised(self.drained)), struck=self.storm.struck,
+            hits=dict(self.coverage.hits), lives=self.crew.lives, provider_faults=len(met),
+            drain_s=round((self.drained - self.storm_ended).total_seconds(), 1),
+            swallowed=self.world.ledger_proxy.swallowed + self.world.redis_proxy.swallowed,
+        )  # fmt: skip
