@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ops.chaos.controls import CONTROLS, SIZE
 from ops.chaos.plan import FAULTS, SIZES
 from ops.chaos.report import verdict
 from ops.chaos.run import Options, Run
@@ -27,12 +28,15 @@ processes interleave): give the printed one to --seed to have the same storm aga
   python -m ops.chaos --short --seed 7        two minutes at most
   python -m ops.chaos --long --json FILE      20,000 sends and more, 100 kills and more
   python -m ops.chaos --only failpoints,kill  nothing but dying processes
+  python -m ops.chaos --control ponr-off      a broken system, which the checker must find out
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and print: progress on stderr, the table and one JSON object on stdout."""
     options = _parser().parse_args(argv)
+    if options.control:
+        return _control(options)
     only = frozenset(FAULTS if options.only is None else options.only.split(","))
     if unknown := only - FAULTS.keys():
         print(f"There is no fault {', '.join(sorted(unknown))}; --help lists them.", file=sys.stderr)
@@ -47,6 +51,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.json.write_text(json.dumps(told, ensure_ascii=False, indent=1), encoding="utf-8")
     print(json.dumps(told, ensure_ascii=False))
     return 0 if outcome.ok else 1
+
+
+def _control(options: argparse.Namespace) -> int:
+    """0 only if the broken system was found out."""
+    control = CONTROLS[options.control]
+    seed = random.randrange(1_000_000) if options.seed is None else options.seed
+    with _home(options.home) as home:
+        outcome = Run(Options(SIZE, seed, home, control.only, _say, control)).whole()
+    found = sum(n["unflagged"] for n in outcome.duplicates.values())
+    said = [v for v in outcome.violations if v.invariant == "I2"]
+    print(outcome.table())
+    print(
+        f"Control {control.name} ({control.what}): {found} duplicates, {len(said)} violations of I2 reported."
+    )
+    told = outcome.as_json() | {"control": control.name, "found": bool(found and said)}
+    print("The checker found it out." if told["found"] else "NOT FOUND: this checker proves nothing.")
+    if options.json:
+        options.json.write_text(json.dumps(told, ensure_ascii=False, indent=1), encoding="utf-8")
+    print(json.dumps(told, ensure_ascii=False))
+    return 0 if told["found"] else 1
 
 
 @contextlib.contextmanager
@@ -80,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     size.add_argument("--long", dest="size", action="store_const", const="long", help="the proof")
     parser.set_defaults(size="default")
     parser.add_argument("--seed", type=int, help="draws load, faults and edits; a random one is printed")
+    parser.add_argument(
+        "--control", choices=CONTROLS, help="one rule taken out; exit status 0 only if duplicates were found"
+    )
     parser.add_argument("--only", metavar="FAULT,...", help="these faults and no others; see below")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON object there, too")
     parser.add_argument(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from ops.chaos.crew import Role
@@ -23,11 +24,17 @@ _STOPS = 3
 
 
 class Coverage:
-    """Hits by point and action, read from the line that each failpoint leaves before it acts."""
+    """Hits by point and action, read from the line that each failpoint leaves before it acts.
 
-    def __init__(self, path: Path, rng: random.Random, wanted: int, life_s: float) -> None:
+    With ``points``, send workers die there and nowhere else, and nobody else does.
+    """
+
+    def __init__(
+        self, path: Path, rng: random.Random, wanted: int, life_s: float, points: Sequence[str] = ()
+    ) -> None:
         self.hits: Counter[tuple[str, str]] = Counter()
         self._path, self._rng, self._wanted, self._life_s = path, rng, wanted, life_s
+        self._points = points
         self._read = 0
 
     def look(self) -> list[tuple[str, str, int]]:
@@ -53,6 +60,9 @@ class Coverage:
 
     def rules(self, role: Role) -> str:
         """JEONGSI_FAILPOINTS for a process that starts: a few stops, then a death, where hits lack most."""
+        if self._points:
+            death = self._rng.choice(self._points)
+            return f"{death}=kill@{self._at(role.kind, death)}" if role.kind == "send" else ""
         points = POINTS[role.kind]
         if role.kind == "confirm":
             points = [*points, "send.locking", "send.locked"]  # every worker passes these

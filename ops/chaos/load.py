@@ -106,7 +106,7 @@ class Load:
         return len(due)
 
     def _one(self, start: dt.datetime, end: dt.datetime, most: int) -> Wish:
-        """A one-off, or a list of exact instants at least 9 s apart, in a room of any kind."""
+        """A one-off, or a list of exact instants at least 15 s apart, in a room of any kind."""
         rng = self._rng
         shares = [share for _, share in CHANNELS.values()]
         channel = rng.choices(list(CHANNELS), shares)[0]
@@ -114,7 +114,7 @@ class Load:
         at = start + dt.timedelta(seconds=rng.uniform(AHEAD_S[0], (end - start).total_seconds()))
         instants = [to_ms(_whole_ms(at))]
         while rng.random() < 0.25 and len(instants) < most:
-            at += dt.timedelta(seconds=rng.uniform(9, 20))
+            at += dt.timedelta(seconds=rng.uniform(15, 40))
             if at >= end:
                 break
             instants.append(to_ms(_whole_ms(at)))

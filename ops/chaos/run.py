@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ops.audit import audit
 from ops.audit.report import Violation
 from ops.chaos import check, facts, figures
 from ops.chaos.book import Book
+from ops.chaos.controls import Control
 from ops.chaos.coverage import Coverage
 from ops.chaos.crew import Crew, Life, Role, beat, worker
 from ops.chaos.edits import Editor
@@ -45,7 +46,8 @@ class Options:
     home: Path
     only: frozenset[str] = frozenset(FAULTS)
     say: Callable[[str], None] = print
-    crew: Sequence[Role] = ()
+    control: Control | None = None
+    """A system with one rule taken out, in place of the real one."""
 
 
 def standing_crew(shifted: bool = True) -> list[Role]:
@@ -73,6 +75,7 @@ class Run:
             self._rng("points"),
             options.size.hits,
             options.size.life_s,
+            options.control.points if options.control else (),
         )
         self.clock = clock()
         self.violations: list[Violation] = []
@@ -87,8 +90,12 @@ class Run:
         try:
             self.world.start()
             self._become_a_judge()
+            control = self.options.control
+            if control is not None and control.prepare is not None:
+                with self.world.connect() as db:
+                    control.prepare(db)
             self.crew = Crew(self.world.environment(), self.world.home / "members", self._rules, self._stop_s)
-            for role in self.options.crew or standing_crew():
+            for role in control.crew if control else standing_crew():
                 self.crew.add(role)
             self._stages()
             outcome = self._judge()
@@ -116,6 +123,8 @@ class Run:
         self._say(f"it storms for {size.storm_s:g} s")
         self.storming = True
         self.storm.begin()
+        if self.options.control is not None:
+            self.world.script("faults", {"rates": dict(self.options.control.rates)})
         if "failpoints" in self.options.only:
             self._arm()
         self._for(size.storm_s)
@@ -126,13 +135,14 @@ class Run:
         self._say("the storm is over; what lives on must end")
         self._until(DRAIN_S, self._nothing_lives, "every slot has ended", needed=False)
         self.drained = self.clock.now()
-        self._anew()
-
-    def _anew(self) -> None:
-        """I18: kill all, restart Postgres as after a power cut, empty Redis, push every old hint again."""
         with self.world.connect() as db:
             self.ended_before = facts.terminal_rows(db)
             self.last_slot = ledger_now(db)
+        if self.options.control is None:
+            self._anew()
+
+    def _anew(self) -> None:
+        """I18: kill all, restart Postgres as after a power cut, empty Redis, push every old hint again."""
         self._say(f"everything is killed and started anew; {len(self.ended_before)} slots have ended")
         self.crew.replace_all()
         self.world.postgres.restart_immediate()
@@ -222,7 +232,10 @@ class Run:
             self.storm.later(n * 0.7, lambda member=member: self.crew.kill(member))  # type: ignore[misc]
 
     def _disarm(self) -> None:
-        self.crew.replace_all()
+        """The same when the storm is over: from then on nobody dies any more."""
+        for member in self.crew.members:
+            self.crew.kill(member)
+            self._for(0.7)
 
     def _all_ready(self, db: psycopg.Connection[Any]) -> bool:
         beats = db.execute(

@@ -557,6 +557,24 @@ def test_receipts_i9_parts_out_of_order(world: World, tmp_path: Path) -> None:
     assert broken(world, tmp_path) == {"I9"}
 
 
+def test_a_part_that_was_said_to_be_accepted_and_was_not_delivered_may_come_after_its_successors(
+    world: World, tmp_path: Path
+) -> None:
+    slot = world.once()
+    world.go_to(slot)
+    first = world.send(world.take_up(slot), bodies=("하나", "둘"), arrives=False)
+    world.advance(1)
+    second = world.send(first, ord=1)
+    world.wait(second, "confirm", 15, phase=Phase.CONFIRM)
+    world.advance(60)
+    lease = world.take_up(slot)
+    assert world.resolve_part(lease, 0, first.attempt_id, wait_s=60.0, proven=True)
+    world.wait(lease, "retry", 0)
+    world.go_to(world.now)
+    assert world.settle(world.send(world.take_up(slot)), SlotState.DELIVERED, "accepted")
+    assert judged(world, tmp_path).violations == []
+
+
 def test_receipts_i10_a_receipt_of_an_attempt_that_nobody_made(world: World, tmp_path: Path) -> None:
     delivered(world)
     world.receipts.append({**world.receipts[0], "n": 2, "attempt": str(uuid.uuid4())})
