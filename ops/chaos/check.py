@@ -118,6 +118,18 @@ def wrong_texts(book: Book, receipts: Iterable[Receipt], attempts: Iterable[Atte
     return _told(found)
 
 
+def lied_to(met: Mapping[str, str], facts: Facts) -> set[str]:
+    """Attempts that the provider said it had accepted and never delivered, and whose part ended unconfirmed.
+
+    The ledger repeats what it was told and says that nobody confirmed it; I4 of those is the provider's lie.
+    """
+    return {
+        attempt.id
+        for attempt in facts.attempts
+        if met.get(attempt.id) in ("lost", "undelivered") and not attempt.confirmed
+    }
+
+
 def lateness_ms(facts: Facts, start: dt.datetime, end: dt.datetime) -> list[float]:
     """First receipt − max(slot time, room and device free) of slots with a time in [start, end)."""
     slots = {a.key: a.slot for a in facts.attempts}

@@ -12,10 +12,10 @@ from typing import Any
 import psycopg
 
 from ops.chaos.crew import Role, beat, worker
-from ops.chaos.plan import Size
+from ops.chaos.plan import SLOW_S, Size
 from ops.chaos.variants import ponr_off
 
-SIZE = Size("control", 3, 20, 16, 60, every_s=2.0, life_s=0.8, hits=0, absent_s=0)
+SIZE = Size("control", 7, 22, 16, 60, every_s=2.0, life_s=0.8, hits=0, absent_s=0)
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Control:
     """Send workers die at these failpoints and at no others."""
     rates: tuple[tuple[str, float], ...] = ()
     """Provider faults from the storm's beginning to its end."""
+    slow_s: float = SLOW_S
     prepare: Callable[[psycopg.Connection[Any]], None] | None = None
 
 
@@ -57,7 +58,7 @@ CONTROLS = {
         Control(
             "absent-at-once", "what a look-up does not find is sent again at once",
             (*_SENDERS, _variant(worker("confirm-1", "confirm", 4), "absent_at_once"), *_BEATS),
-            frozenset(), rates=(("slow_before", 0.3),),
+            frozenset(), rates=(("slow_before", 0.3),), slow_s=3.0,
         ),
         Control(
             "lock-only", "two workers with a Redis lock and no ledger: SET NX, send, mark",

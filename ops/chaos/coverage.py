@@ -62,7 +62,7 @@ class Coverage:
         """JEONGSI_FAILPOINTS for a process that starts: a few stops, then a death, where hits lack most."""
         if self._points:
             death = self._rng.choice(self._points)
-            return f"{death}=kill@{self._at(role.kind, death)}" if role.kind == "send" else ""
+            return f"{death}=kill@{self._at(role.kind, death, 0, 2)}" if role.kind == "send" else ""
         points = POINTS[role.kind]
         if role.kind == "confirm":
             points = [*points, "send.locking", "send.locked"]  # every worker passes these
@@ -70,9 +70,10 @@ class Coverage:
         chosen = order[: _STOPS + 1]
         self._rng.shuffle(chosen)
         death, *stops = chosen
-        rules = [f"{point}=stop@{self._at(role.kind, point)}" for point in stops]
-        return "; ".join([*rules, f"{death}=kill@{self._at(role.kind, death)}"])
+        rules = [f"{point}=stop@{self._at(role.kind, point, 0, 1)}" for point in stops]
+        return "; ".join([*rules, f"{death}=kill@{self._at(role.kind, death, 0.5, 1.5)}"])
 
-    def _at(self, kind: str, point: str) -> int:
-        passes = _RARER.get(point, _PASSES[kind])
-        return self._rng.randint(1, max(1, round(2 * self._life_s * passes)))
+    def _at(self, kind: str, point: str, earliest: float, latest: float) -> int:
+        """At which hit, so that it comes between these two parts of a life."""
+        hits = self._life_s * _RARER.get(point, _PASSES[kind])
+        return max(1, round(self._rng.uniform(earliest * hits, latest * hits)))

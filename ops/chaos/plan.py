@@ -83,7 +83,7 @@ class Size:
 
 
 SIZES = {
-    "short": Size("short", 8, 40, 16, 120, every_s=1.5, life_s=12, hits=0, absent_s=0),
-    "default": Size("default", 12, 150, 22, 250, every_s=1.5, life_s=18, hits=2, absent_s=40),
-    "long": Size("long", 20, 640, 34, 400, every_s=1.8, life_s=18, hits=20, absent_s=40),
+    "short": Size("short", 8, 40, 14, 120, every_s=1.5, life_s=15, hits=0, absent_s=0),
+    "default": Size("default", 12, 150, 18, 250, every_s=1.5, life_s=25, hits=2, absent_s=40),
+    "long": Size("long", 20, 700, 33, 400, every_s=1.8, life_s=22, hits=20, absent_s=40),
 }

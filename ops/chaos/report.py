@@ -34,6 +34,7 @@ class Outcome:
     drain_s: float
     provider_faults: int
     swallowed: int
+    lied: int = 0
     wall_s: float = 0.0
     notes: dict[str, Any] = field(default_factory=dict)
 
@@ -75,6 +76,7 @@ class Outcome:
             },
             "provider_faults": self.provider_faults,
             "replies_swallowed": self.swallowed,
+            "lied_to": self.lied,
             "recovery_s": {
                 "killed_slot_given_back": figures.spread(self.recovery.given_back),
                 "killed_slot_taken_up": figures.spread(self.recovery.taken_up),
@@ -131,6 +133,7 @@ class Outcome:
             ("faults from outside", _words(told["faults"])),
             ("requests that met a fault", str(self.provider_faults)),
             ("replies swallowed", str(self.swallowed)),
+            ("said accepted, never delivered", f"{self.lied} parts, none of them confirmed"),
             ("failpoints, least hits", _least(told["failpoints"])),
             ("killed: slot given back", _seconds(recovery["killed_slot_given_back"])),
             ("killed: slot taken up again", _seconds(recovery["killed_slot_taken_up"])),

@@ -125,6 +125,7 @@ class Run:
         self.storm.begin()
         if self.options.control is not None:
             self.world.script("faults", {"rates": dict(self.options.control.rates)})
+            self.world.script("settings", {"slow_s": self.options.control.slow_s})
         if "failpoints" in self.options.only:
             self._arm()
         self._for(size.storm_s)
@@ -292,8 +293,9 @@ class Run:
         self._say("judging")
         calm_ms = check.lateness_ms(known, self.start, self.calm_until)
         open_ends = figures.unresolved(known, self.crew.lives, self.storm.struck, met)
+        lied = check.lied_to(met, known)
         self.violations += [
-            *report.violations,
+            *(v for v in report.violations if not any(attempt in v.detail for attempt in lied)),
             *check.doubled(known.receipts, {a.key for a in known.attempts if a.dup_risk}),
             *check.lost(self.book.promised(self.drained), known.slots),
             *check.unasked(self.book.allowed(self.last_slot + dt.timedelta(hours=2)), known.slots),
@@ -311,5 +313,5 @@ class Run:
             promised=len(self.book.promised(self.drained)), struck=self.storm.struck,
             hits=dict(self.coverage.hits), lives=self.crew.lives, provider_faults=len(met),
             drain_s=round((self.drained - self.storm_ended).total_seconds(), 1),
-            swallowed=self.world.ledger_proxy.swallowed + self.world.redis_proxy.swallowed,
+            lied=len(lied), swallowed=self.world.ledger_proxy.swallowed + self.world.redis_proxy.swallowed,
         )  # fmt: skip

@@ -33,7 +33,7 @@ def slot(id: SlotId = SLOT, **facts: Any) -> Slot:  # noqa: A002
 def attempt(id: str = "a1", sent: float = 0.1, **facts: Any) -> Attempt:  # noqa: A002
     known: dict[str, Any] = {
         "slot": SLOT, "ord": 0, "ended_at": at(sent + 0.1), "outcome": "accepted", "reason": "accepted",
-        "key": "key-1", "dup_risk": False,
+        "key": "key-1", "dup_risk": False, "confirmed": False,
     }  # fmt: skip
     return Attempt(id=id, sending_at=at(sent), **{**known, **facts})
 
@@ -127,6 +127,11 @@ def test_a_text_that_an_edit_had_replaced_is_found() -> None:
     (found,) = check.wrong_texts(book, [receipt()], [attempt()])
     assert found.invariant == "I3"
     assert check.wrong_texts(book, [receipt(sha256=sha256("다른 글"))], [attempt()]) == []
+
+
+def test_a_provider_that_lied_is_no_excuse_for_a_part_that_was_confirmed() -> None:
+    facts = Facts(attempts=[attempt(), attempt("a2", confirmed=True), attempt("a3")])
+    assert check.lied_to({"a1": "lost", "a2": "lost", "a3": "slow_after"}, facts) == {"a1"}
 
 
 def test_lateness_is_from_the_free_room_to_the_first_receipt() -> None:
