@@ -15,7 +15,7 @@ from ops.chaos.crew import Role, beat, worker
 from ops.chaos.plan import SLOW_S, Size
 from ops.chaos.variants import ponr_off
 
-SIZE = Size("control", 7, 22, 16, 60, every_s=2.0, life_s=0.8, hits=0, absent_s=0)
+SIZE = Size("control", 7, 22, 16, 60, every_s=1.0, life_s=2.0, hits=0, absent_s=0)
 
 
 @dataclass(frozen=True)
