@@ -118,6 +118,20 @@ BEGIN
      ORDER BY u.priority, u.slot_at, u.schedule_id;
 END $$;
 
+-- Slots that were just taken back from the dead: their hint is certainly gone, so they are told anew at once, however long the queue is.
+-- (Left to `republish`, they would wait until the queue is short, and in a backlog every newer slot would go before them.)
+CREATE OR REPLACE FUNCTION tell_again(p_sid bigint[], p_sat timestamptz[], p_again interval)
+RETURNS TABLE (sid bigint, sat timestamptz, phase text, not_before timestamptz, priority smallint, channel text, device text) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE t timestamptz := ledger_now(); lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
+BEGIN
+  RETURN QUERY WITH c AS (SELECT s.schedule_id, s.slot_at FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
+      WHERE s.slot_at BETWEEN lo AND hi AND s.state = 'queued' ORDER BY s.schedule_id, s.slot_at FOR UPDATE OF s SKIP LOCKED),
+    u AS (UPDATE slots s SET republish_at = t + p_again FROM c WHERE s.schedule_id = c.schedule_id AND s.slot_at = c.slot_at AND s.slot_at BETWEEN lo AND hi RETURNING s.*)
+    SELECT u.schedule_id, u.slot_at, u.phase, u.not_before, u.priority, r.channel, r.device FROM u LEFT JOIN rooms r ON r.id = u.room_ref
+     ORDER BY u.priority, u.slot_at, u.schedule_id;
+END $$;
+
 -- What there is to do and when, by index probes alone, so that an idle tick costs one round trip. NULL: nothing.
 CREATE OR REPLACE FUNCTION beat_agenda() RETURNS TABLE (at timestamptz, dispatch_at timestamptz, expire_at timestamptz, lease_until timestamptz,
   send_again_at timestamptz, confirm_again_at timestamptz, plan_at timestamptz, dirty boolean) LANGUAGE plpgsql STABLE AS $$

@@ -91,6 +91,9 @@ class Outcome:
                 name: {"checked": check.CHECKED[name], "violations": n}
                 for name, n in check.by_invariant(self.violations).items()
             },
+            "timeline": [
+                {"at": one.began.isoformat(), "fault": one.fault, "detail": one.detail} for one in self.struck
+            ],
             "violations": [{"invariant": v.invariant, "detail": v.detail} for v in self.violations[:60]],
         }  # fmt: skip
 
