@@ -38,6 +38,7 @@ CHECKED = {
     "I18": "everything killed and started anew, old hints pushed again: no ended row changed",
 }
 PROGRESS_S = 30.0
+MEMO = "kakao-memo"
 LATE_MS = 2000.0
 _TOLD = 20
 
@@ -52,11 +53,27 @@ def doubled(receipts: Iterable[Receipt], risked: Collection[str]) -> list[Violat
     ]
 
 
+def memos(book: Book, facts: Facts) -> list[Violation]:
+    """I2 and I4 of Kakao's memos, whose receipts bear no key: by their texts, of which each is used once."""
+    arrived = Counter(r.sha256 for r in facts.receipts if r.channel == MEMO)
+    found = []
+    for slot in facts.slots.values():
+        if slot.channel != MEMO:
+            continue
+        versions = book.entries[slot.id.schedule_id].versions
+        n = sum(arrived[digest] for digest in {_sha256(version.spec.text) for version in versions})
+        if n > 1:
+            found.append(Violation("I2", f"slot {slot.id}: the memo arrived {n} times"))
+        elif slot.state != "unresolved" and n != (slot.state == "delivered"):
+            found.append(Violation("I4", f"slot {slot.id}: {slot.state}, and the memo arrived {n} times"))
+    return found
+
+
 def duplicates(facts: Facts) -> dict[str, dict[str, int]]:
     """Receipts beyond the first of a key, by channel: flagged as a risk beforehand, or not."""
     risked = {a.key for a in facts.attempts if a.dup_risk}
     found: dict[str, dict[str, int]] = {r.channel: {"unflagged": 0, "flagged": 0} for r in facts.receipts}
-    for (channel, key), n in Counter((r.channel, r.key) for r in facts.receipts if r.key).items():
+    for (channel, key), n in Counter((r.channel, r.key or r.sha256) for r in facts.receipts).items():
         found[channel]["flagged" if key in risked else "unflagged"] += n - 1
     return found
 

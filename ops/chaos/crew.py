@@ -62,6 +62,17 @@ def beat(member: str, **env: str) -> Role:
     return Role(member, "beat", ["beat", "--pidfile="], env)
 
 
+def standing_crew(shifted: bool = True) -> list[Role]:
+    """Three send workers, two confirm workers, two beats; one worker and one beat with a wrong clock."""
+    off = {"JEONGSI_CLOCK_SHIFT_S": "-300"} if shifted else {}
+    ahead = {"JEONGSI_CLOCK_SHIFT_S": "300"} if shifted else {}
+    return [
+        worker("send-1", "send", 8), worker("send-2", "send", 8), worker("send-3", "send", 8, **off),
+        worker("confirm-1", "confirm", 8), worker("confirm-2", "confirm", 8),
+        beat("beat-1"), beat("beat-2", **ahead),
+    ]  # fmt: skip
+
+
 class Crew:
     """All members. Call `look` every few dozen milliseconds, from the thread that made it.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from models.states import TERMINAL
 from ops.audit.report import Violation
+from ops.chaos.check import MEMO
 from ops.chaos.crew import Life
 from ops.chaos.facts import Attempt, Facts, Move, Slot
 from ops.chaos.plan import LEASE_S
@@ -59,6 +60,23 @@ def recovery(facts: Facts, lives: Iterable[Life], struck: Iterable[Struck]) -> R
     emptied = [one.ended for one in struck if one.fault in ("flushall", "redis-killed")]
     redis = [_s(leases[place] - at) for at in emptied if (place := bisect_left(leases, at)) < len(leases)]
     return Recovery(given_back, taken_up, redis)
+
+
+def faults_met(seen: Mapping[str, Sequence[Mapping[str, Any]]], facts: Facts) -> dict[str, str]:
+    """Attempt -> the provider fault it met, from the emulator's logs; Kakao's know no attempts, but when."""
+    met = {
+        str(r["attempt"]): str(r["fault"]) for r in seen["requests"] if r.get("fault") and r.get("attempt")
+    }
+    for request in seen["kakao"]:
+        if not request.get("fault"):
+            continue
+        at = dt.datetime.fromtimestamp(float(request["at"]), dt.UTC)
+        for attempt in facts.attempts:
+            slot = facts.slots.get(attempt.slot)
+            until = attempt.ended_at or attempt.sending_at + dt.timedelta(seconds=_AFTER_S)
+            if slot is not None and slot.channel == MEMO and attempt.sending_at <= at <= until:
+                met.setdefault(attempt.id, str(request["fault"]))
+    return met
 
 
 @dataclass(frozen=True)

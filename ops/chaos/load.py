@@ -19,8 +19,10 @@ from runtime.ids import from_ms, to_ms
 #: Channel -> share of the rooms, and of the steady load.
 CHANNELS = {
     "emulator-key": (0.34, 0.35), "emulator-lookup": (0.34, 0.35), "emulator-none": (0.26, 0.27),
-    "emulator-iris": (0.03, 0.015), "iris-2": (0.03, 0.015),
+    "emulator-iris": (0.03, 0.015), "iris-2": (0.03, 0.015), "kakao-memo": (0.01, 0.004),
 }  # fmt: skip
+#: One text to a message, and no instant but one to a text: what arrives there bears no key.
+PLAIN = ("emulator-iris", "iris-2", "kakao-memo")
 GAP_MS, IRIS_GAP_MS, QUOTA = 300, 500, 500
 #: Schedules are made so long before their first instant.
 AHEAD_S = (4.0, 12.0)
@@ -113,14 +115,14 @@ class Load:
         room = rng.choice(self.rooms[channel])
         at = start + dt.timedelta(seconds=rng.uniform(AHEAD_S[0], (end - start).total_seconds()))
         instants = [to_ms(_whole_ms(at))]
-        while rng.random() < 0.25 and len(instants) < most:
+        while channel != "kakao-memo" and rng.random() < 0.25 and len(instants) < most:
             at += dt.timedelta(seconds=rng.uniform(15, 40))
             if at >= end:
                 break
             instants.append(to_ms(_whole_ms(at)))
         first = from_ms(instants[0])
         ahead = dt.timedelta(seconds=rng.uniform(*AHEAD_S))
-        parts = 1 if "iris" in channel else rng.choices((1, 2, 3), (80, 12, 8))[0]
+        parts = 1 if channel in PLAIN else rng.choices((1, 2, 3), (80, 12, 8))[0]
         return Wish(
             first - ahead, room, Spec(tuple(instants), text=f"장부 {rng.getrandbits(40):x} ⏰"), parts,
             "latest" if rng.random() < 0.2 else "skip", rng.choices((5, 1, 9), (80, 10, 10))[0],
@@ -129,7 +131,7 @@ class Load:
 
     def _wheels(self, start: dt.datetime, end: dt.datetime) -> list[Wish]:
         """Every full minute many rooms at once, by cron rules; and some by the half hour."""
-        rooms = [room for name, rooms in self.rooms.items() if "iris" not in name for room in rooms]
+        rooms = [room for name, rooms in self.rooms.items() if name not in PLAIN for room in rooms]
         found = []
         for number, room in enumerate(self._rng.sample(rooms, max(4, len(rooms) // 5))):
             every = (1, 1, 2, 30)[number % 4]

@@ -85,5 +85,5 @@ class Size:
 SIZES = {
     "short": Size("short", 8, 40, 14, 120, every_s=1.5, life_s=15, hits=0, absent_s=0),
     "default": Size("default", 12, 150, 18, 250, every_s=1.5, life_s=25, hits=2, absent_s=40),
-    "long": Size("long", 20, 700, 33, 400, every_s=1.8, life_s=22, hits=20, absent_s=40),
+    "long": Size("long", 20, 820, 24, 400, every_s=1.8, life_s=32, hits=20, absent_s=40),
 }

@@ -34,6 +34,7 @@ class Outcome:
     drain_s: float
     provider_faults: int
     swallowed: int
+    kills: int = 0
     lied: int = 0
     wall_s: float = 0.0
     notes: dict[str, Any] = field(default_factory=dict)
@@ -51,7 +52,6 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         """One object; seconds and milliseconds are named so."""
         facts, audit = self.facts, self.audit
-        kills = [life for life in self.lives if life.killed]
         return {
             "ok": self.ok,
             "size": self.size,
@@ -67,7 +67,7 @@ class Outcome:
                 "by_cause": self.unresolved.by_cause, "bound": self.unresolved.bound,
             },
             "ends": _ends(facts),
-            "kills": len(kills),
+            "kills": self.kills,
             "stops": sum(len(life.stops) for life in self.lives),
             "faults": dict(Counter(one.fault for one in self.struck)),
             "failpoints": {

@@ -13,14 +13,14 @@ from typing import Any
 import psycopg
 
 from models import queries
-from ops.audit import audit
 from ops.audit.report import Violation
-from ops.chaos import check, facts, figures
+from ops.chaos import facts
 from ops.chaos.book import Book
 from ops.chaos.controls import Control
 from ops.chaos.coverage import Coverage
-from ops.chaos.crew import Crew, Life, Role, beat, worker
+from ops.chaos.crew import Crew, Life, Role, standing_crew
 from ops.chaos.edits import Editor
+from ops.chaos.judge import Course, judge
 from ops.chaos.load import Load, ledger_now
 from ops.chaos.plan import FAULTS, LEASE_S, SCALED, SETTLE_S, STOP_LEASES, VALIDITY_S, Size
 from ops.chaos.report import Outcome
@@ -48,17 +48,6 @@ class Options:
     say: Callable[[str], None] = print
     control: Control | None = None
     """A system with one rule taken out, in place of the real one."""
-
-
-def standing_crew(shifted: bool = True) -> list[Role]:
-    """Three send workers, two confirm workers, two beats; one worker and one beat with a wrong clock."""
-    off = {"JEONGSI_CLOCK_SHIFT_S": "-300"} if shifted else {}
-    ahead = {"JEONGSI_CLOCK_SHIFT_S": "300"} if shifted else {}
-    return [
-        worker("send-1", "send", 8), worker("send-2", "send", 8), worker("send-3", "send", 8, **off),
-        worker("confirm-1", "confirm", 8), worker("confirm-2", "confirm", 8),
-        beat("beat-1"), beat("beat-2", **ahead),
-    ]  # fmt: skip
 
 
 class Run:
@@ -98,7 +87,8 @@ class Run:
             for role in control.crew if control else standing_crew():
                 self.crew.add(role)
             self._stages()
-            outcome = self._judge()
+            self._say("judging")
+            outcome = judge(self._course())
             outcome.wall_s = round(self.clock.monotonic() - began, 1)
             return outcome
         finally:
@@ -278,40 +268,10 @@ class Run:
     def _say(self, sentence: str) -> None:
         self.options.say(f"{self.clock.now():%H:%M:%S}  {sentence}")
 
-    # -- judgement --------------------------------------------------------------------------------
-
-    def _judge(self) -> Outcome:
-        requests = self.world.read("requests")["requests"]
-        met = {r["attempt"]: r["fault"] for r in requests if r.get("fault") and r.get("attempt")}
-        receipts = self.world.read_receipts()
-        with self.world.connect() as db:
-            ended_after = facts.terminal_rows(db)
-            known = facts.read(db, receipts)
-            report = audit(db, receipts=self.world.receipts)
-        deaths = [("a kill", life.died) for life in self.deaths if life.died is not None]
-        faults = [(one.fault, one.ended) for one in self.storm.struck] + deaths
-        self._say("judging")
-        calm_ms = check.lateness_ms(known, self.start, self.calm_until)
-        open_ends = figures.unresolved(known, self.crew.lives, self.storm.struck, met)
-        lied = check.lied_to(met, known)
-        self.violations += [
-            *(v for v in report.violations if not any(attempt in v.detail for attempt in lied)),
-            *check.doubled(known.receipts, {a.key for a in known.attempts if a.dup_risk}),
-            *check.lost(self.book.promised(self.drained), known.slots),
-            *check.unasked(self.book.allowed(self.last_slot + dt.timedelta(hours=2)), known.slots),
-            *check.early(known.receipts, known.attempts),
-            *check.wrong_texts(self.book, known.receipts, known.attempts),
-            *check.late(calm_ms),
-            *check.stuck(faults, known),
-            *check.changed(self.ended_before, ended_after),
-            *open_ends.violations(),
-        ]
-        return Outcome(
-            size=self.options.size.name, seed=self.options.seed, facts=known, audit=report,
-            violations=self.violations, calm_ms=calm_ms, unresolved=open_ends,
-            recovery=figures.recovery(known, self.crew.lives, self.storm.struck),
-            promised=len(self.book.promised(self.drained)), struck=self.storm.struck,
-            hits=dict(self.coverage.hits), lives=self.crew.lives, provider_faults=len(met),
-            drain_s=round((self.drained - self.storm_ended).total_seconds(), 1),
-            lied=len(lied), swallowed=self.world.ledger_proxy.swallowed + self.world.redis_proxy.swallowed,
+    def _course(self) -> Course:
+        return Course(
+            size=self.options.size.name, seed=self.options.seed, world=self.world, book=self.book,
+            lives=self.crew.lives, struck=self.storm.struck, hits=dict(self.coverage.hits), start=self.start,
+            calm_until=self.calm_until, storm_ended=self.storm_ended, drained=self.drained,
+            last_slot=self.last_slot, ended_before=self.ended_before, violations=self.violations,
         )  # fmt: skip

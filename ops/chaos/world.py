@@ -50,6 +50,7 @@ class World:
         self.ledger_proxy = TcpProxy(("127.0.0.1", self.postgres.port), PostgresSpeech).open()
         self.redis_proxy = TcpProxy(("127.0.0.1", self.valkey.port)).open()
         self._start_emulator()
+        self.kakao_token = self._log_in()
 
     def environment(self) -> dict[str, str]:
         """What workers and beats run with: scaled times, servers behind their proxies."""
@@ -59,6 +60,8 @@ class World:
             "REDIS_URL": _moved(self.valkey.url, self.redis_proxy.port),
             "JEONGSI_EMULATOR_URL": self.emulator_url,
             "KAKAO_BOT_URL": f"iris-2=iris+{self.emulator_url}/iris-2",
+            "KAKAO_API_URL": f"{self.emulator_url}/kakao", "KAKAO_AUTH_URL": f"{self.emulator_url}/kauth",
+            "KAKAO_ACCESS_TOKEN": self.kakao_token,
             "JEONGSI_HOME": str(self.home / "work"),
         }  # fmt: skip
 
@@ -104,6 +107,12 @@ class World:
                 proxy.close()
         self.valkey.stop()
         self.postgres.stop()
+
+    def _log_in(self) -> str:
+        form = {"grant_type": "authorization_code", "code": "good"}
+        answer = requests.post(f"{self.emulator_url}/kauth/oauth/token", data=form, timeout=5)
+        answer.raise_for_status()
+        return str(answer.json()["access_token"])
 
     def _start_emulator(self) -> None:
         port = free_port()

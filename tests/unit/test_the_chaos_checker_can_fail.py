@@ -104,6 +104,18 @@ def test_a_second_receipt_that_was_flagged_beforehand_is_counted_apart() -> None
     assert check.duplicates(facts) == {"emulator-lookup": {"unflagged": 0, "flagged": 1}}
 
 
+def memo(state: str, *texts: str) -> list[str]:
+    facts = Facts({SLOT: slot(state=state, channel="kakao-memo")})
+    facts.receipts = [receipt(channel="kakao-memo", key=None, sha256=sha256(text)) for text in texts]
+    return [v.invariant for v in check.memos(a_book(), facts)]
+
+
+def test_memos_are_known_by_their_texts() -> None:
+    assert memo("delivered", "안녕") == memo("unresolved", "안녕") == memo("unresolved") == []
+    assert memo("delivered", "안녕", "안녕") == ["I2"]
+    assert memo("delivered", "남의 글") == memo("expired", "안녕") == ["I4"]
+
+
 def test_a_promised_slot_that_is_missing_or_lives_on_is_lost() -> None:
     assert check.lost({SLOT}, {SLOT: slot()}) == []
     assert [v.invariant for v in check.lost({SLOT}, {})] == ["I3"]
