@@ -18,6 +18,7 @@ from ops.chaos.plan import LEASE_S
 from ops.chaos.storm import Struck
 from runtime.ids import SlotId
 
+Request = Mapping[str, Any]
 _ENDED = frozenset(state.value for state in TERMINAL)
 #: From a fault on the ledger's side until its traces are over.
 _AFTER_S = 3.0
@@ -62,12 +63,10 @@ def recovery(facts: Facts, lives: Iterable[Life], struck: Iterable[Struck]) -> R
     return Recovery(given_back, taken_up, redis)
 
 
-def faults_met(seen: Mapping[str, Sequence[Mapping[str, Any]]], facts: Facts) -> dict[str, str]:
+def faults_met(requests: Sequence[Request], to_kakao: Sequence[Request], facts: Facts) -> dict[str, str]:
     """Attempt -> the provider fault it met, from the emulator's logs; Kakao's know no attempts, but when."""
-    met = {
-        str(r["attempt"]): str(r["fault"]) for r in seen["requests"] if r.get("fault") and r.get("attempt")
-    }
-    for request in seen["kakao"]:
+    met = {str(r["attempt"]): str(r["fault"]) for r in requests if r.get("fault") and r.get("attempt")}
+    for request in to_kakao:
         if not request.get("fault"):
             continue
         at = dt.datetime.fromtimestamp(float(request["at"]), dt.UTC)

@@ -39,13 +39,14 @@ class Course:
 
 def judge(course: Course) -> Outcome:
     """Read ledger, receipts and the provider's log once, and say what is right and what is not."""
-    seen = course.world.read("requests")
+    requests = course.world.read("requests")["requests"]
+    to_kakao = course.world.read("kakao")["requests"]
     receipts = course.world.read_receipts()
     with course.world.connect() as db:
         ended_after = facts.terminal_rows(db)
         known = facts.read(db, receipts)
         report = audit(db, receipts=course.world.receipts)
-    met = figures.faults_met(seen, known)
+    met = figures.faults_met(requests, to_kakao, known)
     lied = check.lied_to(met, known)
     calm_ms = check.lateness_ms(known, course.start, course.calm_until)
     open_ends = figures.unresolved(known, course.lives, course.struck, met)
@@ -67,7 +68,8 @@ def judge(course: Course) -> Outcome:
     proxies = (course.world.ledger_proxy, course.world.redis_proxy)
     return Outcome(
         size=course.size, seed=course.seed, facts=known, audit=report, violations=violations, calm_ms=calm_ms,
-        unresolved=open_ends, recovery=figures.recovery(known, course.lives, course.struck), kills=_kills(course),
+        unresolved=open_ends, recovery=figures.recovery(known, course.lives, course.struck),
+        kills=_kills(course),
         promised=len(promised), struck=course.struck, hits=course.hits, lives=course.lives,
         drain_s=round((course.drained - course.storm_ended).total_seconds(), 1), provider_faults=len(met),
         swallowed=sum(proxy.swallowed for proxy in proxies), lied=len(lied),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from celery.signals import celeryd_init
+
 from gateways.outcomes import Absent
 from ops.chaos.variants import refuse_production
 from tasks import confirm
@@ -24,6 +26,9 @@ def settled(*_: Any) -> bool:
     return True
 
 
-refuse_production()
-confirm._absent = believed  # type: ignore[assignment]
-confirm._settled = settled  # type: ignore[assignment]
+@celeryd_init.connect
+def take_the_rule_out(**_: Any) -> None:
+    """Only in a worker that was started with this very app."""
+    refuse_production()
+    confirm._absent = believed  # type: ignore[assignment]
+    confirm._settled = settled  # type: ignore[assignment]

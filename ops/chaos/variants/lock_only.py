@@ -35,17 +35,26 @@ SELECT r.channel, r.room_id, k.message_text FROM slots s JOIN rooms r ON r.id = 
  WHERE s.schedule_id = %s AND s.slot_at = %s AND s.ended_at IS NULL
    AND NOT EXISTS (SELECT 1 FROM old_style_done d WHERE d.slot = %s)"""
 
-refuse_production()
-app = Celery("old-style", broker=get_settings().needed_redis_url())
-app.conf.update(
-    task_ignore_result=True, worker_pool="threads", worker_prefetch_multiplier=1,
-    task_queues=[Queue("send", Exchange(""), routing_key="send")], broker_connection_retry_on_startup=True,
-    worker_enable_remote_control=False,
-)  # fmt: skip
+
+def configuration() -> dict[str, Any]:
+    """Celery's settings, read when it first needs them. Raises SettingsError in production."""
+    refuse_production()
+    return {
+        "broker_url": get_settings().needed_redis_url(), "task_ignore_result": True,
+        "worker_pool": "threads", "worker_prefetch_multiplier": 1,
+        "task_queues": [Queue("send", Exchange(""), routing_key="send")],
+        "broker_connection_retry_on_startup": True, "worker_enable_remote_control": False,
+    }  # fmt: skip
+
+
+app = Celery("old-style")
+app.add_defaults(configuration)
 
 
 @worker_ready.connect
-def _ready(**_: Any) -> None:
+def _ready(sender: Any = None, **_: Any) -> None:
+    if sender.app is not app:
+        return
     threading.Thread(target=_live, name="heartbeat", daemon=True).start()
 
 
