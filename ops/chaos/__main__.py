@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import random
 import shutil
 import sys
@@ -35,6 +36,9 @@ processes interleave): give the printed one to --seed to have the same storm aga
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and print: progress on stderr, the table and one JSON object on stdout."""
     options = _parser().parse_args(argv)
+    if os.environ.get("ENVIRONMENT") == "production":
+        print("A chaos run has servers of its own, but not beside ENVIRONMENT=production.", file=sys.stderr)
+        return 2
     if options.control:
         return _control(options)
     only = frozenset(FAULTS if options.only is None else options.only.split(","))

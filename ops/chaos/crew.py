@@ -62,8 +62,8 @@ def beat(member: str, **env: str) -> Role:
     return Role(member, "beat", ["beat", "--pidfile="], env)
 
 
-def standing_crew(shifted: bool = True) -> list[Role]:
-    """Three send workers, two confirm workers, two beats; one worker and one beat with a wrong clock."""
+def standing_crew(shifted: bool) -> list[Role]:
+    """Three workers that send, two that confirm, two beats; ``shifted``: two of them with a wrong clock."""
     off = {"JEONGSI_CLOCK_SHIFT_S": "-300"} if shifted else {}
     ahead = {"JEONGSI_CLOCK_SHIFT_S": "300"} if shifted else {}
     return [

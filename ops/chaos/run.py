@@ -84,7 +84,7 @@ class Run:
                 with self.world.connect() as db:
                     control.prepare(db)
             self.crew = Crew(self.world.environment(), self.world.home / "members", self._rules, self._stop_s)
-            for role in control.crew if control else standing_crew():
+            for role in control.crew if control else standing_crew("clock" in self.options.only):
                 self.crew.add(role)
             self._stages()
             self._say("judging")

@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg
 import redis
+import requests
 
 from ops.chaos.crew import Crew, Role, beat
 from ops.chaos.edits import Editor
@@ -26,7 +27,7 @@ from runtime.clock import clock
 #: Faults that last: seconds, drawn from this span.
 _SPANS = {"provider": (6.0, 12.0), "look-up": (3.0, 6.0), "four-beats": (6.0, 10.0)}
 #: How likely each is, next to the others. What is not named comes by itself.
-_WEIGHTS = {
+WEIGHTS = {
     "kill": 5, "stop": 7, "flushall": 2, "redis-killed": 1.2, "redis-paused": 1.2, "redis-swallowed": 4,
     "redis-cut": 2, "postgres-restarted": 1, "postgres-terminated": 2, "postgres-swallowed": 7,
     "postgres-cut": 2, "look-up": 1.5, "hints": 3, "four-beats": 1,
@@ -37,6 +38,7 @@ _COMMANDS = {
                  b"plan_slots", b"slot_renew", b"reap("),
 }  # fmt: skip
 _PROVIDER_SHARE = 0.06
+_HURT = (psycopg.Error, redis.RedisError, requests.RequestException)
 _GARBAGE: tuple[bytes, ...] = (
     b"", b"not json", b"{}", b'{"body": "!!", "headers": {}}', b"\xff\xfe\x00", b"[1, 2]", b"null",
 )  # fmt: skip
@@ -71,7 +73,7 @@ class Storm:
         """From now on it storms, for as long as the size says."""
         now = self._clock.monotonic()
         self._until = now + self._size.storm_s
-        if set(_WEIGHTS) & self._only:
+        if set(WEIGHTS) & self._only:
             self.later(self._rng.uniform(0, self._size.every_s), self._strike_any)
         if "provider" in self._only:
             self._provider(True)
@@ -83,10 +85,11 @@ class Storm:
             self.later(self._size.storm_s * 0.55, self._leave)
 
     def tick(self) -> None:
-        """Do what is due."""
+        """Do what is due. What meets a server that another fault has just hurt is left out."""
         while self._agenda and self._agenda[0][0] <= self._clock.monotonic():
             *_, action = heapq.heappop(self._agenda)
-            action()
+            with contextlib.suppress(*_HURT):
+                action()
 
     def end(self) -> None:
         """Every lasting fault is over, everybody is back; nothing strikes any more."""
@@ -107,13 +110,13 @@ class Storm:
     def _strike_any(self) -> None:
         if self._clock.monotonic() >= self._until:
             return
-        names = [name for name in _WEIGHTS if name in self._only]
-        fault = self._rng.choices(names, [_WEIGHTS[name] for name in names])[0]
+        names = [name for name in WEIGHTS if name in self._only]
+        fault = self._rng.choices(names, [WEIGHTS[name] for name in names])[0]
         began = self._clock.now()
-        detail = _STRIKES[fault](self)
+        self.later(self._rng.expovariate(1 / self._size.every_s), self._strike_any)
+        detail = STRIKES[fault](self)
         if detail is not None:
             self._note(fault, began, detail)
-        self.later(self._rng.expovariate(1 / self._size.every_s), self._strike_any)
 
     def _note(self, fault: str, began: datetime, detail: str = "") -> None:
         self.struck.append(Struck(fault, began, self._clock.now(), detail))
@@ -212,11 +215,11 @@ class Storm:
 
     def _provider(self, bad: bool) -> None:
         """Bad weather at the provider, then fair for a while, and so on."""
+        if self._clock.monotonic() < self._until:
+            self.later(self._span("provider"), lambda: self._provider(not bad))
         rates = everyday_rates(_PROVIDER_SHARE) | {"4xx": 0.002} if bad else {}
         self._world.script("faults", {"rates": {**rates, "lookup_down": 0.05 if bad else 0.0}})
         self._note("provider", self._clock.now(), "bad" if bad else "fair")
-        if self._clock.monotonic() < self._until:
-            self.later(self._span("provider"), lambda: self._provider(not bad))
 
     def _lie(self, fault: str) -> None:
         """Said to be accepted, and never delivered: only a look-up can tell, so only where there is one."""
@@ -236,13 +239,9 @@ class Storm:
         self._world.script("faults", {"rules": rules})
         return "down for 30 requests"
 
-    def hints(self) -> str | None:
+    def hints(self) -> str:
         """What lies in the queues is there three times, and nonsense beside it."""
-        with (
-            contextlib.suppress(redis.RedisError),
-            self._world.redis() as client,
-            self._world.connect() as db,
-        ):
+        with self._world.redis() as client, self._world.connect() as db:
             rows = db.execute(
                 "SELECT slot_public_id(schedule_id, slot_at) FROM slots"
                 " WHERE slot_at > now() - interval '30 s' ORDER BY random() LIMIT 40"
@@ -251,19 +250,15 @@ class Storm:
                 bodies = [foreign_hint(queue, [slot]) for (slot,) in rows for _ in range(3)]
                 bodies += [foreign_hint(queue, ["1-1", "x", "9" * 40]), *_GARBAGE]
                 client.lpush(queue, *bodies)
-            return f"{len(rows)} slots tripled"
-        return None
+        return f"{len(rows)} slots tripled"
 
     def _edit(self) -> None:
         if self._clock.monotonic() >= self._until:
             return
-        try:
-            with self._world.connect() as db:
-                for began, what in self._editor.tick(db):
-                    self._note("edits", began, what)
-        except psycopg.Error:
-            pass  # the ledger is away; the next edit comes soon
         self.later(0.1, self._edit)
+        with self._world.connect() as db:
+            for began, what in self._editor.tick(db):
+                self._note("edits", began, what)
 
 
 def foreign_hint(queue: str, slots: list[str]) -> bytes:
@@ -282,7 +277,7 @@ def foreign_hint(queue: str, slots: list[str]) -> bytes:
     return json.dumps(message).encode()
 
 
-_STRIKES: dict[str, Callable[[Storm], str | None]] = {
+STRIKES: dict[str, Callable[[Storm], str | None]] = {
     "kill": Storm.kill, "stop": Storm.stop, "four-beats": Storm.four_beats, "flushall": Storm.flushall,
     "redis-killed": Storm.redis_killed, "redis-paused": Storm.redis_paused,
     "redis-swallowed": Storm.redis_swallowed, "redis-cut": Storm.redis_cut,
