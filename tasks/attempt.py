@@ -136,7 +136,7 @@ def _over_the_point(rt: Engine, attempt: Attempt, part: PartPlan, parcel: PartTo
     hit("send.replied")
     rt.service_times.add(attempt.address.channel, rt.clock.monotonic() - passed)
     if isinstance(outcome, Accepted) and outcome.candidates:
-        outcome = claimed(attempt.device, parcel.attempt_id, outcome)
+        outcome = claimed(attempt.device, attempt.lease.slot, parcel.attempt_id, outcome)
     if rt.evidence.store(_evidence(attempt, part, parcel, outcome, (passed - answer.said_at) * 1000)) is None:
         return None
     hit("send.evidenced")

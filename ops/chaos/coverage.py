@@ -15,10 +15,10 @@ POINTS = {
     kind: [name for name in NAMES if name.startswith(f"{kind}.")] for kind in ("send", "confirm", "beat")
 }
 #: How often one process passes a point in a second, roughly; it dies at a hit that makes it live long enough.
-_PASSES = {"send": 7.0, "confirm": 6.0, "beat": 3.0}
+_PASSES = {"send": 7.0, "confirm": 6.0, "beat": 1.8}
 _RARER = {
-    "beat.reaping": 0.15, "beat.republished": 0.15, "beat.prepared": 1.5, "beat.planned": 1.0,
-    "beat.planning": 1.0, "beat.expired": 0.5,
+    "beat.reaping": 0.1, "beat.republished": 0.1, "beat.prepared": 0.9, "beat.planned": 0.6,
+    "beat.planning": 0.6, "beat.expired": 0.25,
 }  # fmt: skip
 _STOPS = 3
 

@@ -18,6 +18,7 @@ from runtime.ids import from_ms
 WINDOW = timedelta(milliseconds=200)
 _KINDS = ("text", "pause", "delete", "move", "twice")
 _PAUSED_S = 2.0
+_MOVE = "schedule_type = 'union', status = 'active', schedule_date = NULL, schedule_time = NULL, rules = %s"
 
 
 class Editor:
@@ -69,8 +70,8 @@ class Editor:
                 self._write(db, schedule, replace(spec, on=False), None)
             case "move":
                 moved = _moved(spec, clock().now())
-                self._write(db, schedule, moved, "schedule_type = 'union', schedule_date = NULL,"
-                            " schedule_time = NULL, rules = %s", rules_of(moved))  # fmt: skip
+                # Active again, too: a one-off that has just gone out is completed, and promises nothing.
+                self._write(db, schedule, moved, _MOVE, rules_of(moved))
 
     def _write(
         self, db: psycopg.Connection[Any], schedule: int, spec: Spec, change: str | None, *values: Any

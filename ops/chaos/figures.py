@@ -19,6 +19,7 @@ from ops.chaos.storm import Struck
 from runtime.ids import SlotId
 
 Request = Mapping[str, Any]
+_NOT_REACHED = "provider: its look-up was not reached in time"
 _ENDED = frozenset(state.value for state in TERMINAL)
 #: From a fault on the ledger's side until its traces are over.
 _AFTER_S = 3.0
@@ -118,13 +119,16 @@ def unresolved(
         and _explained(attempt, facts.moves.get(attempt.slot, []), named, struck, met) is not None
         for attempt in facts.attempts
     )
-    return Unresolved(dict(kinds), dict(causes), doubtful, unexplained)
+    bound = doubtful + causes[_NOT_REACHED]
+    return Unresolved(dict(kinds), dict(causes), bound, unexplained)
 
 
 def _cause(
     slot: Slot, attempts: Sequence[Attempt], facts: Facts, lives: Mapping[str, Life],
     struck: Sequence[Struck], met: Mapping[str, str],
 ) -> str | None:  # fmt: skip
+    if slot.reason == "lookup_unavailable":
+        return _NOT_REACHED
     for attempt in reversed(attempts):
         if attempt.outcome in (None, "unknown"):
             cause = _explained(attempt, facts.moves.get(slot.id, []), lives, struck, met)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ops.audit import audit
@@ -14,6 +14,7 @@ from ops.chaos.crew import Life
 from ops.chaos.report import Outcome
 from ops.chaos.storm import Struck
 from ops.chaos.world import World
+from runtime.ids import SlotId
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,16 @@ def judge(course: Course) -> Outcome:
     return Outcome(
         size=course.size, seed=course.seed, facts=known, audit=report, violations=violations, calm_ms=calm_ms,
         unresolved=open_ends, recovery=figures.recovery(known, course.lives, course.struck),
-        kills=_kills(course),
+        kills=_kills(course), lost=_lost(promised, known),
         promised=len(promised), struck=course.struck, hits=course.hits, lives=course.lives,
         drain_s=round((course.drained - course.storm_ended).total_seconds(), 1), provider_faults=len(met),
         swallowed=sum(proxy.swallowed for proxy in proxies), lied=len(lied),
     )  # fmt: skip
+
+
+def _lost(promised: Collection[SlotId], known: facts.Facts) -> int:
+    living = sum(slot.ended_at is None for slot in known.slots.values())
+    return living + sum(slot not in known.slots for slot in promised)
 
 
 def _kills(course: Course) -> int:

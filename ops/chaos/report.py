@@ -35,6 +35,8 @@ class Outcome:
     provider_faults: int
     swallowed: int
     kills: int = 0
+    lost: int = 0
+    """Promised instants without a row, and rows without an end."""
     lied: int = 0
     wall_s: float = 0.0
     notes: dict[str, Any] = field(default_factory=dict)
@@ -61,7 +63,7 @@ class Outcome:
             "sends": len(facts.attempts),
             "receipts": len(facts.receipts),
             "duplicates": self.duplicates,
-            "lost": sum(v.invariant == "I3" for v in self.violations),
+            "lost": self.lost,
             "unresolved": {
                 "count": sum(self.unresolved.by_kind.values()), "by_channel": self.unresolved.by_kind,
                 "by_cause": self.unresolved.by_cause, "bound": self.unresolved.bound,

@@ -35,6 +35,8 @@ _READY_S = 60.0
 #: Nothing may live longer than this after the last instant (I3).
 DRAIN_S = VALIDITY_S + 2 * SETTLE_S + 12
 _ANEW_S = 6.0
+#: Of the old hints, so many slots are told three times, the others once.
+_TRIPLED = 1000
 
 
 @dataclass
@@ -133,7 +135,7 @@ class Run:
             self._anew()
 
     def _anew(self) -> None:
-        """I18: kill all, restart Postgres as after a power cut, empty Redis, push every old hint again."""
+        """I18: kill all, restart Postgres as after a power cut, empty Redis, push old hints again."""
         self._say(f"everything is killed and started anew; {len(self.ended_before)} slots have ended")
         self.crew.replace_all()
         self.world.postgres.restart_immediate()
@@ -142,13 +144,14 @@ class Run:
         old = list(self.ended_before)
         with self.world.redis() as client:
             for queue in ("send", "confirm"):
-                for start in range(0, len(old), 50):
-                    client.lpush(queue, *[foreign_hint(queue, old[start : start + 50])] * 3)
+                for slots in (old, old[-_TRIPLED:], old[-_TRIPLED:]):
+                    chunks = [slots[start : start + 50] for start in range(0, len(slots), 50)]
+                    client.lpush(queue, *(foreign_hint(queue, chunk) for chunk in chunks))
         with self.world.connect() as db:
             self._until(_READY_S, lambda: self._all_ready(db), "the crew is ready again")
             with self.world.redis() as client:
                 self._until(
-                    60.0,
+                    180.0,
                     lambda: client.llen("send") + client.llen("confirm") == 0,
                     "old hints are read",
                 )

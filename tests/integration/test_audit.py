@@ -500,6 +500,19 @@ def test_receipts_i2_a_double_that_a_person_risked_is_counted_apart(world: World
     assert (report.receipts.duplicates["lookup"], report.receipts.flagged_duplicates) == (0, 1)
 
 
+def test_i4_accepted_and_then_not_to_be_looked_up_is_a_case_for_a_person(
+    world: World, tmp_path: Path
+) -> None:
+    slot = world.once()
+    world.go_to(slot)
+    passed = world.send(world.take_up(slot))
+    world.wait(passed, "confirm", 15, phase=Phase.CONFIRM)
+    assert world.settle(
+        world.confirm_now(slot), SlotState.UNRESOLVED, "lookup_unavailable", phase=Phase.CONFIRM
+    )
+    assert judged(world, tmp_path).violations == []
+
+
 def test_receipts_i4_accepted_but_never_received(world: World, tmp_path: Path) -> None:
     delivered(world)
     world.advance(1)
