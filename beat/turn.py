@@ -66,7 +66,8 @@ class Turn:
         self._reap(db, agenda)
         self._dispatch(db, agenda)
         self._republish(db, ledger.agenda(db) if self._worked else agenda)
-        self._upkeep.once(db)  # before planning: after a long outage the weeks must be made first
+        # Before planning: after a long outage the weeks must be made first.
+        self._upkeep.once(db, idle=not _reached(agenda.dispatch_at, agenda.at + 2 * self._ahead))
         more = self._plan(db, agenda)
         self._refresh(db, agenda)
         ledger.tick_done(db, self._node, self._started_at, _SILENCE_S)

@@ -78,7 +78,6 @@ CREATE OR REPLACE FUNCTION schedule_enabled(s kb_schedule) RETURNS boolean LANGU
 CREATE OR REPLACE FUNCTION kb_schedule_after() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE t timestamptz := ledger_now(); on_ boolean := schedule_enabled(NEW); room bigint; rules_ jsonb := schedule_rules(NEW); start_ timestamptz;
 BEGIN
-  IF TG_OP = 'UPDATE' AND NEW.version = OLD.version THEN RETURN NULL; END IF;
   SELECT id INTO room FROM rooms WHERE room_id = NEW.target_room_id;
   IF TG_OP = 'UPDATE' THEN
     -- The edit's time is read once its rows are locked: a worker that held a slot meanwhile has passed, or not, before it. Read earlier, a
@@ -136,7 +135,9 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE TRIGGER kb_schedule_before BEFORE INSERT OR UPDATE ON kb_schedule FOR EACH ROW EXECUTE FUNCTION kb_schedule_before();
-CREATE OR REPLACE TRIGGER kb_schedule_after AFTER INSERT OR UPDATE ON kb_schedule FOR EACH ROW EXECUTE FUNCTION kb_schedule_after();
+CREATE OR REPLACE TRIGGER kb_schedule_after AFTER INSERT ON kb_schedule FOR EACH ROW EXECUTE FUNCTION kb_schedule_after();
+-- The beat's counters change many rows at once and make no new version.
+CREATE OR REPLACE TRIGGER kb_schedule_after_edit AFTER UPDATE ON kb_schedule FOR EACH ROW WHEN (OLD.version IS DISTINCT FROM NEW.version) EXECUTE FUNCTION kb_schedule_after();
 CREATE OR REPLACE TRIGGER kb_schedule_delete BEFORE DELETE ON kb_schedule FOR EACH ROW EXECUTE FUNCTION kb_schedule_delete();
 
 -- Who writes kb_schedule needs rights on it alone: what follows from the write is done with the owner's rights. The search path is
