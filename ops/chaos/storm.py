@@ -34,8 +34,8 @@ WEIGHTS = {
 }  # fmt: skip
 _COMMANDS = {
     "redis": (b"LPUSH", b"BRPOP", b"SET", b"EVAL", b"HSET"),
-    "postgres": (b"slot_lease", b"part_ponr", b"part_evidence", b"slot_settle", b"slot_finish", b"part_resolve", b"dispatch(",
-                 b"plan_slots", b"slot_renew", b"reap("),
+    "postgres": (b"slot_lease", b"part_ponr", b"part_evidence", b"slot_settle", b"slot_finish",
+                 b"part_resolve", b"dispatch(", b"plan_slots", b"slot_renew", b"reap("),
 }  # fmt: skip
 _PROVIDER_SHARE = 0.06
 _HURT = (psycopg.Error, redis.RedisError, requests.RequestException)
