@@ -59,10 +59,11 @@ class Entry:
 
 
 class Book:
-    """All schedules of one run."""
+    """All schedules of one run, all with one grace."""
 
-    def __init__(self) -> None:
+    def __init__(self, grace_s: float) -> None:
         self.entries: dict[int, Entry] = {}
+        self._grace = timedelta(seconds=grace_s)
 
     def add(self, schedule: int, room: str, spec: Spec, before: datetime, after: datetime) -> None:
         """A schedule was made."""
@@ -81,7 +82,8 @@ class Book:
         found: set[SlotId] = set()
         for entry in self.entries.values():
             for version, until in _reigns(entry, end, safely=True):
-                found.update(SlotId(entry.schedule, at) for at in version.spec.between(version.after, until))
+                since = version.after - self._back(entry, version)
+                found.update(SlotId(entry.schedule, at) for at in version.spec.between(since, until))
         return found
 
     def allowed(self, end: datetime) -> set[SlotId]:
@@ -89,8 +91,14 @@ class Book:
         found: set[SlotId] = set()
         for entry in self.entries.values():
             for version, until in _reigns(entry, end, safely=False):
-                found.update(SlotId(entry.schedule, at) for at in version.spec.between(version.before, until))
+                since = version.before - self._back(entry, version)
+                found.update(SlotId(entry.schedule, at) for at in version.spec.between(since, until))
         return found
+
+    def _back(self, entry: Entry, version: Version) -> timedelta:
+        """How far before its making a version promises: exact instants of a new schedule, within grace."""
+        new = version is entry.versions[0] and bool(version.spec.instants)
+        return self._grace if new else timedelta(0)
 
     def texts(self, schedule: int, at: datetime) -> set[str]:
         """The texts that may be sent of a schedule at a moment."""

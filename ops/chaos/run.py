@@ -22,7 +22,7 @@ from ops.chaos.crew import Crew, Life, Role, standing_crew
 from ops.chaos.edits import Editor
 from ops.chaos.judge import Course, judge
 from ops.chaos.load import Load, ledger_now
-from ops.chaos.plan import FAULTS, LEASE_S, SCALED, SETTLE_S, STOP_LEASES, VALIDITY_S, Size
+from ops.chaos.plan import FAULTS, GRACE_S, LEASE_S, SCALED, SETTLE_S, STOP_LEASES, VALIDITY_S, Size
 from ops.chaos.report import Outcome
 from ops.chaos.storm import Storm, foreign_hint
 from ops.chaos.world import World
@@ -59,7 +59,7 @@ class Run:
         self.options = options
         self.rng = random.Random(options.seed)
         self.world = World(options.home, options.seed)
-        self.book = Book()
+        self.book = Book(GRACE_S)
         self.load = Load(options.size, self._rng("load"), self.book)
         self.coverage = Coverage(
             options.home / "work" / "failpoints.jsonl",

@@ -51,7 +51,7 @@ def sha256(text: str) -> str:
 
 
 def a_book(text: str = "안녕") -> Book:
-    book = Book()
+    book = Book(grace_s=10)
     book.add(1, "방", Spec((to_ms(NINE),), text=text), NINE - HOUR, NINE - HOUR)
     return book
 
@@ -61,6 +61,14 @@ def a_book(text: str = "안녕") -> Book:
 
 def test_the_book_promises_an_instant_of_a_schedule_that_was_made_before_it() -> None:
     assert a_book().promised(at(60)) == {SLOT}
+
+
+def test_a_one_off_that_is_made_too_late_is_promised_within_grace_and_a_wheel_is_not() -> None:
+    book = Book(grace_s=10)
+    book.add(1, "방", Spec((to_ms(NINE),)), at(8), at(9))
+    book.add(2, "방", Spec((to_ms(NINE),)), at(11), at(12))
+    book.add(3, "방", Spec(every_minutes=1), at(8), at(9))
+    assert book.promised(at(50)) == book.allowed(at(50)) == {SLOT}
 
 
 def test_what_was_switched_off_before_its_time_is_not_promised() -> None:
@@ -84,7 +92,7 @@ def test_a_moved_instant_is_promised_where_it_went_and_the_old_one_nowhere() -> 
 
 
 def test_a_wheel_turns_every_so_many_minutes_up_to_its_last() -> None:
-    book = Book()
+    book = Book(grace_s=10)
     book.add(2, "방", Spec(every_minutes=2, last=at(300)), at(-1), at(-0.5))
     assert [one.slot_at for one in sorted(book.promised(at(900)))] == [at(0), at(120), at(240)]
 
