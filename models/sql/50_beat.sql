@@ -118,6 +118,22 @@ BEGIN
      ORDER BY u.priority, u.slot_at, u.schedule_id;
 END $$;
 
+-- Slots that were just taken back from the dead: their hint is certainly gone, so they are told anew at once, however long the queue is.
+-- (Left to `republish`, they would wait until the queue is short, and in a backlog every newer slot would go before them.)
+CREATE OR REPLACE FUNCTION tell_again(p_sid bigint[], p_sat timestamptz[], p_again interval)
+RETURNS TABLE (sid bigint, sat timestamptz, phase text, not_before timestamptz, priority smallint, channel text, device text)
+LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET cpu_index_tuple_cost = 10 SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE t timestamptz := ledger_now(); lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
+BEGIN
+  RETURN QUERY WITH free AS (SELECT s.* FROM unnest(p_sid, p_sat) i(sid, sat)
+      CROSS JOIN LATERAL (SELECT o.schedule_id, o.slot_at FROM slots o WHERE o.schedule_id = i.sid AND o.slot_at = i.sat AND o.slot_at BETWEEN lo AND hi
+        AND o.state || '' = 'queued' FOR UPDATE SKIP LOCKED) s),
+    u AS (UPDATE slots s SET republish_at = t + p_again FROM free WHERE s.schedule_id = free.schedule_id AND s.slot_at = free.slot_at AND (s.slot_at BETWEEN lo AND hi OR s.slot_at = hi) RETURNING s.*)
+    SELECT u.schedule_id, u.slot_at, u.phase, u.not_before, u.priority, r.channel, r.device FROM u LEFT JOIN rooms r ON r.id = u.room_ref
+     ORDER BY u.priority, u.slot_at, u.schedule_id;
+END $$;
+
 -- What there is to do and when, by index probes alone, so that an idle tick costs one round trip. NULL: nothing.
 CREATE OR REPLACE FUNCTION beat_agenda() RETURNS TABLE (at timestamptz, dispatch_at timestamptz, expire_at timestamptz, lease_until timestamptz,
   send_again_at timestamptz, confirm_again_at timestamptz, plan_at timestamptz, dirty boolean) LANGUAGE plpgsql STABLE AS $$
