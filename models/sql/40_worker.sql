@@ -2,24 +2,24 @@
 -- decides per slot and answers per slot. The bounds lo/hi let the executor open only the partitions that hold the set.
 -- Plans are made once per connection (force_generic_plan): planning over the weeks of the ledger costs milliseconds, running microseconds.
 
--- lease: queued -> leased, revocable. Verdicts: leased | early | taken | over | gone.
+-- lease: queued -> leased, revocable. Verdicts: leased | early | taken | over | gone | held.
 --   early: not_before lies ahead by wait_ms; over: start_by or finish_by passed (expire_due closes it);
---   taken: somebody else has it or it is not queued; gone: no such slot (an edit removed it).
+--   taken: somebody else has it or it is not queued; gone: no such slot (an edit removed it); held: nothing may leave this database (ledger_held).
 CREATE OR REPLACE FUNCTION slot_lease(p_sid bigint[], p_sat timestamptz[], p_owner uuid, p_ttl interval)
 RETURNS TABLE (sid bigint, sat timestamptz, verdict text, wait_ms double precision, fence bigint, phase text, content_version int, exposed int,
   finish_ms double precision, age_ms double precision, origin text, dup_risk boolean, reason text, provider_kind text, cancel_requested boolean,
   room_ref bigint, room text, room_name text, channel text, device text, gap_ms int, title text, tz text, content jsonb, parts jsonb)
 LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
-DECLARE t timestamptz; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
+DECLARE t timestamptz; held boolean; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
 BEGIN
   PERFORM 1 FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
     WHERE s.slot_at BETWEEN lo AND hi ORDER BY s.schedule_id, s.slot_at FOR UPDATE OF s;
-  t := ledger_now();
+  t := ledger_now(); held := ledger_held();
   RETURN QUERY
   WITH i AS (SELECT DISTINCT u.sid, u.sat FROM unnest(p_sid, p_sat) u(sid, sat)),
   j AS (SELECT i.sid, i.sat, s.schedule_id AS found, s.not_before,
-          CASE WHEN s.schedule_id IS NULL THEN 'gone' WHEN s.state <> 'queued' THEN 'taken' WHEN s.not_before > t THEN 'early'
+          CASE WHEN s.schedule_id IS NULL THEN 'gone' WHEN held THEN 'held' WHEN s.state <> 'queued' THEN 'taken' WHEN s.not_before > t THEN 'early'
                WHEN s.phase = 'send' AND (s.cancel_requested OR s.finish_by < t OR (s.admitted_at IS NULL AND s.start_by < t)) THEN 'over'
                ELSE 'leased' END AS verdict
         FROM i LEFT JOIN slots s ON s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi),
@@ -58,7 +58,7 @@ END $$;
 
 -- point of no return, one part per slot, a wave at a time (exactly-once.md R5). The caller may write only after this COMMIT is
 -- acknowledged. Verdicts: go | fenced | cancelled | expired | early | stale_content | bad_part | tries | no_gate | room_busy |
--- device_busy | quota. `p_device`: the device that carries one message at a time, where the provider is one; NULL: the room's own, if it has one.
+-- device_busy | quota | held. `p_device`: the device that carries one message at a time, where the provider is one; NULL: the room's own, if it has one.
 -- `p_before`: what the provider looked like, kept with the attempt for whoever looks it up. `p_parts` lays the parts down (rendered text, image ids, order) while nothing of the slot is at risk.
 CREATE OR REPLACE FUNCTION part_ponr(p_sid bigint[], p_sat timestamptz[], p_ord smallint[], p_fence bigint[], p_attempt uuid[], p_version int[],
   p_hold interval[], p_kind text[], p_parts jsonb[], p_device text[], p_device_hold interval[], p_before jsonb[], p_owner uuid, p_need interval, p_max_tries int)
@@ -66,7 +66,7 @@ RETURNS TABLE (sid bigint, sat timestamptz, verdict text, wait_ms double precisi
 LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE t timestamptz; today date; verdicts text[]; waits double precision[]; fences bigint[]; rooms_ bigint[]; devices_ text[]; channels_ text[];
-  fresh boolean[]; free_froms timestamptz[]; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
+  fresh boolean[]; free_froms timestamptz[]; held boolean; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
 BEGIN
   PERFORM 1 FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
     WHERE s.slot_at BETWEEN lo AND hi ORDER BY s.schedule_id, s.slot_at FOR UPDATE OF s;
@@ -76,7 +76,7 @@ BEGIN
     ORDER BY 1 ON CONFLICT DO NOTHING;   -- a device never goes without its gate
   PERFORM 1 FROM device_gate g WHERE g.device IN (SELECT r.device FROM rooms r JOIN slots s ON s.room_ref = r.id JOIN unnest(p_sid, p_sat) i(sid, sat)
     ON s.schedule_id = i.sid AND s.slot_at = i.sat WHERE s.slot_at BETWEEN lo AND hi AND r.device IS NOT NULL UNION SELECT x.dev FROM unnest(p_device) x(dev)) ORDER BY g.device FOR UPDATE;
-  t := ledger_now(); today := korean_day(t);     -- after the lock waits, not before them
+  t := ledger_now(); today := korean_day(t); held := ledger_held();     -- after the lock waits, not before them
   INSERT INTO room_quota (room_ref, day) SELECT DISTINCT s.room_ref, today FROM slots s JOIN unnest(p_sid, p_sat) i(sid, sat) ON s.schedule_id = i.sid AND s.slot_at = i.sat
     WHERE s.slot_at BETWEEN lo AND hi AND s.room_ref IS NOT NULL AND s.quota_day IS NULL ORDER BY 1 ON CONFLICT DO NOTHING;
 
@@ -84,6 +84,7 @@ BEGIN
                AS i(sid, sat, ord, f, aid, version, hold, pkind, laid, dev, n)),
   j AS (SELECT i.*, s.fence AS s_fence, s.room_ref, s.priority, s.quota_day, s.exposed, coalesce(i.dev, r.device) AS device, r.channel, r.gap_ms, g.free_at AS room_free, d.free_at AS device_free, CASE
       WHEN s.schedule_id IS NULL OR s.state <> 'leased' OR s.fence <> i.f OR s.owner <> p_owner OR s.phase <> 'send' OR s.lease_until < t THEN 'fenced'
+      WHEN held THEN 'held'
       WHEN s.cancel_requested THEN 'cancelled'
       WHEN t > s.finish_by THEN 'expired'
       WHEN t < s.slot_at THEN 'early'
@@ -374,5 +375,5 @@ END $$;
 
 -- take: a worker that lost Redis claims queued slots straight from the ledger; the lease that follows decides.
 CREATE OR REPLACE FUNCTION slot_poll(p_phase text, p_limit int) RETURNS TABLE (sid bigint, sat timestamptz) LANGUAGE sql AS $$
-  SELECT schedule_id, slot_at FROM slots WHERE state = 'queued' AND phase = p_phase AND not_before <= (SELECT ledger_now())
+  SELECT schedule_id, slot_at FROM slots WHERE state = 'queued' AND phase = p_phase AND not_before <= (SELECT ledger_now()) AND NOT ledger_held()
    ORDER BY finish_by, priority, slot_at, schedule_id LIMIT p_limit FOR UPDATE SKIP LOCKED $$;
