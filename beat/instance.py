@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass
 from enum import StrEnum
 
-from beat.witness import Record, Testimony, Witnesses
+from beat.witness import Record, Seen, Witnesses
 from models.ledger import instance as ledger
 from models.ledger.instance import Connection, Facts, Mark
 from runtime import database
@@ -45,7 +45,7 @@ class Ruling:
 _VOUCH, _WAIT = Ruling(Step.VOUCH), Ruling(Step.WAIT)
 
 
-def judge(facts: Facts, seen: Testimony, copied_from: str | None = None) -> Ruling:
+def judge(facts: Facts, seen: Seen, copied_from: str | None = None) -> Ruling:
     """What the facts and everything that stands outside say together. Pure.
 
     ``copied_from``: the folder that this home is a copy of, if it is one. ``seen`` was read before ``facts``,
@@ -71,7 +71,7 @@ def judge(facts: Facts, seen: Testimony, copied_from: str | None = None) -> Ruli
     return _hold(_UNKNOWN)
 
 
-def _as_migrated(facts: Facts, seen: Testimony) -> Ruling:
+def _as_migrated(facts: Facts, seen: Seen) -> Ruling:
     """A database that no beat has marked yet: one of an older version, adopted where it stands alone."""
     if seen.of_others(str(facts.id)):
         return _hold("a database of an older version was put in the place of one that ran here")
@@ -159,14 +159,14 @@ class Keeper:
         if mark is not None:
             self._write(facts, mark)
 
-    def _seen(self) -> Testimony:
+    def _seen(self) -> Seen:
         """With what this process itself remembers, which outlives a lost file and a flushed Redis."""
         seen = self._witnesses.read()
         if self._last is None:
             return seen
-        return Testimony([*seen.home, self._last], seen.redis, seen.silent)
+        return Seen([*seen.home, self._last], seen.redis, seen.silent)
 
-    def _copied_from(self, facts: Facts, seen: Testimony) -> str | None:
+    def _copied_from(self, facts: Facts, seen: Seen) -> str | None:
         own = (record for record in seen.home if record.id == str(facts.id))
         return next((record.home for record in own if self._witnesses.is_copied(record)), None)
 

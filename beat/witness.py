@@ -58,7 +58,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Testimony:
+class Seen:
     """All records that could be read, by place. ``silent``: Redis did not answer, so it may know more."""
 
     home: Sequence[Record]
@@ -83,13 +83,13 @@ class Witnesses:
         self._home = home
         self._file = home / _FILE
 
-    def read(self) -> Testimony:
+    def read(self) -> Seen:
         """What can be read now. Never raises: what is unreadable knows nothing."""
         try:
             held: Any = lock_redis().hgetall(redis_keys.instances())
-            return Testimony(self._read_file(), _records(map(_loaded, held.values())))
+            return Seen(self._read_file(), _records(map(_loaded, held.values())))
         except redis.RedisError:
-            return Testimony(self._read_file(), [], silent=True)
+            return Seen(self._read_file(), [], silent=True)
 
     def write(self, record: Record) -> None:
         """Keep a record in both places. Never raises: one of them may be away, and the other will do."""
