@@ -79,7 +79,7 @@ BEGIN
   END IF;
   INSERT INTO incidents (at, kind, range_from, range_to, detail)
     VALUES (t, 'instance_released', i.marked_at, t, jsonb_build_object('who', ledger_who(), 'why', p_note, 'past', p_past, 'slots', n, 'held', i.held_reason, 'was', i.id));
-  UPDATE instance SET id = gen_random_uuid(), mark = 0, word = gen_random_uuid(), marked_at = t, held_at = NULL, held_reason = NULL,
+  UPDATE instance SET id = gen_random_uuid(), mark = 1, word = gen_random_uuid(), marked_at = t, held_at = NULL, held_reason = NULL,
       seal_start = pg_postmaster_start_time(), seal_database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()),
       seal_xid = pg_current_xact_id()::xid::text, past = p_past, past_from = since, past_to = t, released_at = t, released_by = ledger_who(), released_note = p_note;
   PERFORM pg_notify('jeongsi_schedule', '');

@@ -144,6 +144,15 @@ class Promises:
         )  # fmt: skip
         return int(row["n"])
 
+    def story(self) -> str:
+        """All live slots and the log, for a test that fails."""
+        live = self.rows(
+            "SELECT schedule_id, state, phase, reason, wait_reason, not_before, exposed FROM slots"
+            " WHERE ended_at IS NULL"
+        )
+        log = self.rows("SELECT schedule_id, old, new, phase, reason FROM slot_log ORDER BY at DESC LIMIT 30")
+        return "\n".join(str(one) for one in [*live, *log])
+
 
 class Sending(Promises):
     """Promises, and an engine in this process that keeps them."""
@@ -190,15 +199,6 @@ class Sending(Promises):
     def receipts(self, room: str | None = None) -> int:
         """Messages that a room (or all rooms) really got."""
         return sum(room in (None, one.room) for one in self.emulator.receipts.all())
-
-    def story(self) -> str:
-        """All live slots and the log, for a test that fails."""
-        live = self.rows(
-            "SELECT schedule_id, state, phase, reason, wait_reason, not_before, exposed FROM slots"
-            " WHERE ended_at IS NULL"
-        )
-        log = self.rows("SELECT schedule_id, old, new, phase, reason FROM slot_log ORDER BY at DESC LIMIT 30")
-        return "\n".join(str(one) for one in [*live, *log])
 
     def close(self) -> None:
         wait(self._open)
