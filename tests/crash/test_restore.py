@@ -87,10 +87,10 @@ def counts(emulator: Emulator, name: str = "") -> set[int]:
 
 def nothing_more_comes(emulator: Emulator, promises: Promises, before: int) -> None:
     """Beats have ticked and workers have asked for what is due; nothing left."""
-    ticked = promises.row("SELECT max(last_tick_at) AS at FROM beat_pulse")["at"]
+    ticked = promises.row("SELECT ledger_now() AS at")["at"]
     eventually(
         lambda: promises.row(
-            "SELECT count(*) AS n FROM beat_pulse WHERE last_tick_at > %s + interval '3 s'", ticked
+            "SELECT count(*) AS n FROM beat_pulse WHERE last_tick_at > %s::timestamptz + interval '3 s'", ticked
         )["n"],
         timeout=60,
     )
