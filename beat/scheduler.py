@@ -149,6 +149,8 @@ class LedgerScheduler(Scheduler):
         self._db = made
         if self._turn is None:
             self._look_at_schema(made)
+        if self._keeper is not None:
+            self._keeper.look_now()
         return made
 
     def _look_at_schema(self, db: Connection) -> None:

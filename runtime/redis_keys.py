@@ -31,7 +31,7 @@ def workers(queue: str) -> str:
 
 
 def instances() -> str:
-    """How far each database has come: a hash, its id -> JSON (beat/witness.py), written every second.
+    """How far each database has come: a hash, its id -> JSON (beat/witness.py), written every 5 s.
 
     It lives on. Lost together with JEONGSI_HOME/instance.json, a database that is started anew is held.
     """

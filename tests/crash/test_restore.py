@@ -90,7 +90,8 @@ def nothing_more_comes(emulator: Emulator, promises: Promises, before: int) -> N
     ticked = promises.row("SELECT ledger_now() AS at")["at"]
     eventually(
         lambda: promises.row(
-            "SELECT count(*) AS n FROM beat_pulse WHERE last_tick_at > %s::timestamptz + interval '3 s'", ticked
+            "SELECT count(*) AS n FROM beat_pulse WHERE last_tick_at > %s::timestamptz + interval '3 s'",
+            ticked,
         )["n"],
         timeout=60,
     )
