@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import redis
 
@@ -90,11 +90,11 @@ class Sentinels:
 
     def _named(self) -> int:
         with redis.Redis.from_url(self.watchers[0].url_of(0)) as client:
-            found = client.sentinel_get_master_addr_by_name(MASTER)  # type: ignore[no-untyped-call]
+            found: Any = client.sentinel_get_master_addr_by_name(MASTER)
         return int(found[1])
 
 
 def _sees_all(client: redis.Redis) -> bool:
     """The two other Sentinels and the replica."""
-    known = client.sentinel_master(MASTER)  # type: ignore[no-untyped-call]
+    known: Any = client.sentinel_master(MASTER)
     return int(known["num-other-sentinels"]) == 2 and int(known["num-slaves"]) == 1
