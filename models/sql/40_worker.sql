@@ -33,7 +33,7 @@ BEGIN
          CASE WHEN u.phase = 'send' THEN h.row - ARRAY['rules'] END,
          (SELECT jsonb_agg(jsonb_build_object('ord', p.ord, 'kind', p.kind, 'body', p.body, 'image_id', p.image_id, 'image_ids', p.image_ids, 'state', p.state, 'idem_key', p.idem_key,
               'gap_ms', p.gap_ms, 'tries', p.tries, 'misses', p.misses, 'tainted', p.tainted, 'attempt_id', p.attempt_id, 'provider_msg_id', p.provider_msg_id,
-              'since_sending_ms', extract(epoch FROM t - p.sending_at)::float8 * 1000, 'since_done_ms', extract(epoch FROM t - p.done_at)::float8 * 1000,
+              'since_sending_ms', extract(epoch FROM t - p.sending_at)::float8 * 1000, 'settling_ms', extract(epoch FROM t - settling_from(p.sending_at, t))::float8 * 1000, 'since_done_ms', extract(epoch FROM t - p.done_at)::float8 * 1000,
               'reaped', a.reason = 'lease_expired', 'before', a.baseline) ORDER BY p.ord)
             FROM parts p LEFT JOIN attempts a ON a.slot_at = p.slot_at AND a.attempt_id = p.attempt_id WHERE p.schedule_id = u.schedule_id AND p.slot_at = u.slot_at)
     FROM j LEFT JOIN u ON u.schedule_id = j.sid AND u.slot_at = j.sat
@@ -350,7 +350,7 @@ BEGIN
       JOIN slots s ON s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi
         AND s.state = 'leased' AND s.phase = 'confirm' AND s.fence = i.f AND s.owner = p_owner AND s.lease_until > t
     WHERE p.schedule_id = i.sid AND p.slot_at = i.sat AND p.ord = i.ord AND p.slot_at BETWEEN lo AND hi AND p.attempt_id = i.aid
-      AND (p.state = 'unknown' OR (i.proven AND p.state = 'accepted')) AND p.sending_at + i.wait <= t
+      AND (p.state = 'unknown' OR (i.proven AND p.state = 'accepted')) AND (i.wait = interval '0' OR settling_from(p.sending_at, t) + i.wait <= t)
     RETURNING p.schedule_id, p.slot_at, p.ord, CASE WHEN i.proven THEN p.attempt_id END AS aid)
   SELECT array_agg(schedule_id), array_agg(slot_at), array_agg(r.ord), array_agg(aid) INTO sids, sats, ords, provens FROM r;
   WITH a AS (UPDATE attempts a SET exposed = false FROM unnest(sids, sats, provens) i(sid, sat, aid)

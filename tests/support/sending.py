@@ -105,7 +105,7 @@ class Promises:
         """What one tick of a beat would publish."""
         beat.expire(self.db, 5000)
         beat.reap(self.db, 5000)
-        until = _CLOCK.now() + dt.timedelta(seconds=ahead_s)
+        until = beat.now(self.db) + dt.timedelta(seconds=ahead_s)
         found = beat.dispatch(self.db, until, 5000, AGAIN_S, AGAIN_S)
         for phase in Phase:
             found += beat.republish(self.db, phase, 5000, AGAIN_S, publish=True)
