@@ -212,7 +212,7 @@ def _settled(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) -> bool:
 
 
 def _age_s(part: dict[str, Any]) -> float:
-    return float(part["since_sending_ms"] or 0.0) / 1000
+    return float(part["settling_ms"] or 0.0) / 1000
 
 
 def _next_look(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) -> float:
