@@ -15,7 +15,7 @@ from ops.chaos.crew import Role, beat, worker
 from ops.chaos.plan import SLOW_S, Size
 from ops.chaos.variants import ponr_off
 
-SIZE = Size("control", 7, 22, 16, 60, every_s=1.0, life_s=2.0, hits=0, absent_s=0)
+SIZE = Size("control", 7, 30, 7, 60, every_s=2.0, life_s=2.5, hits=0, absent_s=0)
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,6 @@ def _variant(role: Role, module: str) -> Role:
     return replace(role, app=("-m", "celery", "-A", f"ops.chaos.variants.{module}"))
 
 
-def _old_style_table(db: psycopg.Connection[Any]) -> None:
-    # Not by the module's own function: importing it makes an app from settings that are not there yet.
-    db.execute("CREATE TABLE IF NOT EXISTS old_style_done (slot text PRIMARY KEY)")
-
-
 _WRITTEN = ("send.written", "send.replied")
 _SENDERS = (worker("send-1", "send", 4), worker("send-2", "send", 4))
 _BEATS = (beat("beat-1"), beat("beat-2"))
@@ -63,7 +58,7 @@ CONTROLS = {
         Control(
             "lock-only", "two workers with a Redis lock and no ledger: SET NX, send, mark",
             (*(_variant(role, "lock_only") for role in _SENDERS), *_BEATS),
-            frozenset({"failpoints", "stop"}), points=("send.replied",), prepare=_old_style_table,
+            frozenset({"failpoints", "stop"}), points=("send.replied",),
         ),
     )
 }  # fmt: skip

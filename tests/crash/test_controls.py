@@ -15,7 +15,6 @@ import pytest
 from models import migrate
 from ops.audit import audit
 from ops.chaos import check, facts
-from ops.chaos.controls import CONTROLS
 from ops.chaos.variants import ponr_off, refuse_production
 from ops.emulator import Rule
 from runtime.settings import SettingsError
@@ -50,15 +49,6 @@ def no_point_of_no_return(env: dict[str, str], sending: Sending, sending_databas
     ponr_off.install(sending.db)
     yield
     migrate.upgrade(sending_database)
-
-
-@pytest.fixture
-def old_style_table(sending: Sending) -> Iterator[None]:
-    prepare = CONTROLS["lock-only"].prepare
-    assert prepare is not None
-    prepare(sending.db)
-    yield
-    sending.db.execute("DROP TABLE old_style_done")
 
 
 def variant(processes: Processes, module: str, queues: str, **env: str) -> TestProcess:
@@ -113,7 +103,7 @@ def test_absence_that_is_believed_at_once_sends_twice(
 
 
 def test_two_workers_with_a_lock_alone_send_twice(
-    sending: Sending, old_style_table: None, processes: Processes, hinting: Hinting, tmp_path: Path
+    sending: Sending, processes: Processes, hinting: Hinting, tmp_path: Path
 ) -> None:
     slot = sending.promise("방", "emulator-none")
     sending.due()
@@ -128,7 +118,9 @@ def test_two_workers_with_a_lock_alone_send_twice(
 
     eventually(sent_again, timeout=10, every=0.2)
 
-    assert told(sending, tmp_path / "receipts.jsonl") == (True, {"I10"})
+    doubled, audited = told(sending, tmp_path / "receipts.jsonl")
+    assert doubled
+    assert "I10" in audited
 
 
 def test_a_variant_is_refused_in_production(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
