@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or newer with venv; everything else is installed into .venv.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help .venv up test lint format crash bench lock clean
+.PHONY: help .venv up test lint format crash bench soak lock clean
 
 FIND_PYTHON = for p in $(PYTHON) python3.13 python3.12 python3.11 python3 python; do \
 	if $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2])' 2>/dev/null; \
@@ -42,10 +42,22 @@ format: $(STAMP) ## put the code into its format
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-crash: $(STAMP) ## fault injection: processes die at every failpoint
+crash: $(STAMP) ## fault injection, then the chaos run (5 minutes; SHORT=1: 2 minutes; LONG=1: 20,000 sends)
 	@.venv/bin/python -m pytest -n 2 tests/crash tests/integration/test_beat_crashes.py tests/integration/test_lost_answers.py
+	@.venv/bin/python -m ops.chaos $(if $(LONG),--long,$(if $(SHORT),--short)) $(if $(SEED),--seed $(SEED))
 
-bench: $(STAMP) ## a long run with provider faults: what was promised, and what became of it (12 minutes)
+bench: .venv-bench/.installed ## benchmarks, peers in the same run, 10 minutes (FULL=1: all sizes; NAMES="burst sends": only these)
+	@.venv-bench/bin/python -m ops.bench $(NAMES) $(if $(FULL),--full) $(if $(JSON),--json $(JSON))
+
+.venv-bench/.installed: requirements.txt requirements-bench.txt pyproject.toml
+	@python=$$($(FIND_PYTHON)) || exit 1; [ -x .venv-bench/bin/python ] || "$$python" -m venv .venv-bench
+	@echo 'Installing the peers into .venv-bench (once)'
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements.txt -r requirements-bench.txt
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+soak: $(STAMP) ## a long run with provider faults: what was promised, and what became of it (12 minutes)
 	@.venv/bin/python -m ops.bench.soak
 
 lock: ## write requirements.txt anew from pyproject.toml (newest versions inside its ranges)
@@ -54,7 +66,10 @@ lock: ## write requirements.txt anew from pyproject.toml (newest versions inside
 	@.venv-lock/bin/uv pip compile pyproject.toml --quiet --upgrade --all-extras --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
 		-o requirements.txt
+	@.venv-lock/bin/uv pip compile --group pyproject.toml:bench -c requirements.txt --quiet --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command 'make lock' -o requirements-bench.txt
 
 clean: ## remove what was built and cached (never .jeongsi, where data is)
-	@rm -rf .venv .venv-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	@rm -rf .venv .venv-bench .venv-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

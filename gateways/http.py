@@ -10,22 +10,22 @@ asked for; the deadline is total, from the call of send() to the last byte of th
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json as _json
 import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
-from requests import RequestException, Response
-from requests.structures import CaseInsensitiveDict
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
+import certifi
 from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
 
 from gateways.answer import kept
-from gateways.connection import NothingWritten, Wire, WireAdapter, WireRequest, new_wire
+from gateways.connection import NothingWritten, Wire, new_wire
 from gateways.failures import why_no_reply, why_not_connected
 from gateways.outcomes import NotSent, Unknown
 from gateways.watchdog import Guard, watchdog
@@ -62,6 +62,15 @@ class Reply:
     def answer(self) -> dict[str, Any]:
         """As the ledger keeps it."""
         return kept(self.status, self.body, location=self.headers.get("Location"), body_cut=self.cut)
+
+
+class Request(NamedTuple):
+    """One request as it goes out; `target` is path and query."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes | None
 
 
 class Prepared:
@@ -108,12 +117,10 @@ class Transport:
         self.base_path = parts.path.rstrip("/")
         self._host = parts.hostname
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._origin = f"{parts.scheme}://{parts.netloc}"
         self._tls = _tls_context(ca_file) if parts.scheme == "https" else None
         self._deadline_s, self._connect_timeout_s = deadline_s, connect_timeout_s
         self._keep_alive_s, self._body_max = keep_alive_s, body_max_bytes
         self._clock = clock or process_clock()
-        self._adapter = WireAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
         self._idle: list[Wire] = []
         self._idle_lock = threading.Lock()
 
@@ -164,7 +171,6 @@ class Transport:
         wire = prepared.take()
         if wire is None:
             return NotSent("connection_used")
-        request.pool = wire.pool
         if (stale := wire.why_unusable(started)) is not None:
             wire.close()
             return NotSent(stale)
@@ -188,52 +194,54 @@ class Transport:
             idle, self._idle = self._idle, []
         for wire in idle:
             wire.close()
-        self._adapter.close()
 
     def _exchange(
-        self, wire: Wire, request: WireRequest, guard: Guard, started: float
+        self, wire: Wire, request: Request, guard: Guard, started: float
     ) -> tuple[Reply | NotSent | Unknown, bool]:
         """The outcome, and whether the connection can serve another request."""
         try:
-            # The timeout per read is only a belt for the case that the watchdog is late.
-            response = self._adapter.send(request, stream=True, timeout=self._deadline_s + 1)
+            response = self._ask(wire, request)
         except NothingWritten as stopped:
             return NotSent(stopped.reason), False
-        except (RequestException, HTTPError, http.client.HTTPException, OSError) as error:
+        except (HTTPError, http.client.HTTPException, OSError) as error:
             if wire.wrote_at is None:
                 return NotSent("connection_closed", answer={"error": str(error)[:500]}), False
             reason = "deadline" if guard.fired else why_no_reply(error)
             return Unknown(reason, wrote_after_ms=_wrote_ms(wire, started)), False
         if guard.fired:
             # http.client takes the end of the stream for the end of the headers, so these may be cut.
-            status = response.status_code
+            status = response.status
             return Unknown("deadline", http_status=status, wrote_after_ms=_wrote_ms(wire, started)), False
         body, whole = _read_body(response, self._body_max)
         wire.fresh = False
         wire.keep_alive_s = _keep_alive_s(response.headers, self._keep_alive_s)
-        reply = Reply(response.status_code, response.headers, body, not whole, _wrote_ms(wire, started))
+        reply = Reply(response.status, response.headers, body, not whole, _wrote_ms(wire, started))
         return reply, whole
+
+    def _ask(self, wire: Wire, request: Request) -> BaseHTTPResponse:
+        wire.timeout = self._deadline_s + 1  # per read: only a belt for the case that the watchdog is late
+        # A server may answer and close before it has read the whole request; its answer counts.
+        with contextlib.suppress(BrokenPipeError):
+            wire.request(
+                request.method, request.target, body=request.body, headers=request.headers,
+                preload_content=False, decode_content=False,
+            )  # fmt: skip
+        answer: BaseHTTPResponse = wire.getresponse()
+        return answer
 
     def _request(
         self, method: str, path: str, headers: Mapping[str, str], body: tuple[bytes, str] | None
-    ) -> WireRequest:
-        request = WireRequest()
-        request.method = method
-        request.target = self.base_path + path
-        request.url = self._origin + request.target
-        request.hooks = {"response": []}
-        request.headers = CaseInsensitiveDict(
-            {
-                "User-Agent": _USER_AGENT,
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-                **headers,
-            }
-        )
-        if body is not None:
-            request.body, request.headers["Content-Type"] = body
-            request.headers["Content-Length"] = str(len(body[0]))
-        return request
+    ) -> Request:
+        whole = {
+            "User-Agent": _USER_AGENT,
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            **headers,
+        }
+        if body is None:
+            return Request(method, self.base_path + path, whole, None)
+        whole |= {"Content-Type": body[1], "Content-Length": str(len(body[0]))}
+        return Request(method, self.base_path + path, whole, body[0])
 
     def _pop_idle(self) -> Wire | None:
         with self._idle_lock:
@@ -258,7 +266,7 @@ def _body(json: Any, form: Mapping[str, str] | None) -> tuple[bytes, str] | None
 
 
 def _tls_context(ca_file: str | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_file or DEFAULT_CA_BUNDLE_PATH)
+    context = ssl.create_default_context(cafile=ca_file or certifi.where())
     context.set_alpn_protocols(["http/1.1"])
     return context
 
@@ -286,13 +294,13 @@ def _connect(wire: Wire, timeout_s: float) -> None:
             twin.close()
 
 
-def _read_body(response: Response, limit: int) -> tuple[bytes, bool]:
+def _read_body(response: BaseHTTPResponse, limit: int) -> tuple[bytes, bool]:
     """At most `limit` bytes, and whether that was all of it."""
     try:
-        body = response.raw.read(limit + 1, decode_content=False)
+        body = response.read(limit + 1, decode_content=False)
     except (HTTPError, http.client.HTTPException, OSError):
         return b"", False
-    return body[:limit], len(body) <= limit and response.raw.closed
+    return body[:limit], len(body) <= limit and response.closed
 
 
 def _keep_alive_s(headers: Mapping[str, str], ours: float) -> float:

@@ -30,7 +30,8 @@ CONNECT_S = 2  # whole seconds; libpq takes none below 2
 ANSWER_S = 8.0  # above the server's own statement_timeout, which should always speak first
 SESSION = (
     "SET statement_timeout = '5s'; SET lock_timeout = '2s'; "
-    "SET idle_in_transaction_session_timeout = '2s'; SET TimeZone = 'Asia/Seoul'"
+    "SET idle_in_transaction_session_timeout = '2s'; SET TimeZone = 'Asia/Seoul'; "
+    "SET jit = off; SET max_parallel_workers_per_gather = 0"  # either costs more than our commands do
 )
 RETRYABLE = (
     errors.DeadlockDetected,

@@ -7,16 +7,13 @@ Each has a level and a sentence; the fields given beside those in the sentence g
 from __future__ import annotations
 
 import logging
-import string
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-import structlog
-
-from runtime.logs import configure_logging, masked
+from runtime.logs import configure_logging, log_masked, masked
 
 __all__ = ["SENTENCES", "Event", "Sentence", "captured", "configure_logging", "emit", "subscribe"]
 
@@ -232,23 +229,21 @@ def captured() -> Iterator[list[tuple[Event, Mapping[str, Any]]]]:
 _subscribers: list[Subscriber] = []
 
 
-class _Lenient(string.Formatter):
+class _Lenient(dict[str, Any]):
     """A sentence with a missing field is still worth logging."""
 
-    def get_value(self, key: int | str, args: Any, kwargs: Mapping[str, Any]) -> Any:
-        return kwargs.get(str(key), "?")
-
-
-_lenient = _Lenient()
+    def __missing__(self, key: str) -> str:
+        return "?"
 
 
 def _log(event: Event, fields: Mapping[str, Any], module: str) -> None:
     sentence = SENTENCES[event]
-    if not logging.getLogger(module).isEnabledFor(sentence.level):
+    logger = logging.getLogger(module)
+    if not logger.isEnabledFor(sentence.level):
         return
     try:
         safe = masked(fields)
-        told = _lenient.vformat(sentence.text, (), safe)
-        structlog.stdlib.get_logger(module).log(sentence.level, told, **{**safe, "action": event.value})
+        told = sentence.text.format_map(_Lenient(safe))
+        log_masked(logger, sentence.level, told, {**safe, "action": event.value})
     except Exception:
         logging.getLogger(__name__).exception("An event could not be logged: %s", event.value)

@@ -18,6 +18,7 @@ QUIET = {"psycopg.pool": "ERROR", "urllib3": "WARNING", "apprise": "CRITICAL"}
 TEXT_SHOWN = 50  # characters of a message's text that a log may hold
 LONGEST = 2000
 
+_STAMP: Any = structlog.processors.TimeStamper(fmt="iso", utc=True)
 _SECRET = re.compile(
     r"token|passw|secret|authorization|cookie|credential|api_?key|apikey|private_key|dsn", re.I
 )
@@ -48,11 +49,24 @@ def _masked_value(key: str, value: Any) -> Any:
 
 def masked_text(text: str) -> str:
     """Passwords inside addresses, Authorization values and webhooks' tokens hidden."""
+    if "/" not in text and " " not in text:  # as in all of them; most of what is logged has neither
+        return text
     return _WEBHOOK.sub(r"\1***", _BEARER.sub(r"\1 ***", _IN_URL.sub(r"\1:***@", text)))
 
 
 def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[:longest] + "…"
+
+
+def log_masked(logger: logging.Logger, level: int, told: str, fields: Mapping[str, Any]) -> None:
+    """Log a sentence and fields that were masked already; a third of the cost of going through structlog.
+
+    The record is the one that structlog's own formatter expects of structlog.
+    """
+    said = {"event": told, **fields, "logger": logger.name, "level": logging.getLevelName(level).lower()}
+    record = logger.makeRecord(logger.name, level, "", 0, _STAMP(logger, "", said), (), None)
+    record._logger, record._name = logger, ""
+    logger.handle(record)
 
 
 def configure_logging() -> None:
@@ -104,7 +118,7 @@ def _handlers(settings: Settings) -> list[logging.Handler]:
 def _shared() -> list[Any]:
     return [
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _STAMP,
         structlog.stdlib.PositionalArgumentsFormatter(),
         _mask,
     ]

@@ -31,14 +31,16 @@ from tasks.engine import Engine
 from tasks.ladder import fast_delay_s
 from tasks.prepare import BadContent, PartPlan, image_bytes, message_of
 from tasks.rulings import after, all_accepted, not_sent, stopped, too_soon
-from tasks.under_way import Attempt, Sent, Step, truthful_of
+from tasks.under_way import Attempt, Sent, Settled, Step, truthful_of
 
 
 def send_slot(rt: Engine, lease: Lease) -> Settle | None:
     """Send what is left of a leased slot and settle it; None if the slot is not ours any more."""
     begun = _begin(rt, lease)
     end = begun if isinstance(begun, Settle) else _send_parts(rt, begun)
-    if end is None or not rt.settle(end):
+    if isinstance(end, Settled):
+        end = end.end
+    elif end is None or not rt.settle(end):
         return None
     hit("send.settled")
     told.settled(end)
@@ -66,7 +68,7 @@ def _begin(rt: Engine, lease: Lease) -> Attempt | Settle:
     return Attempt(lease, lease.fence, message, adapter, capabilities, address)
 
 
-def _send_parts(rt: Engine, attempt: Attempt) -> Settle | None:
+def _send_parts(rt: Engine, attempt: Attempt) -> Settle | Settled | None:
     for part in attempt.message.open_parts:
         wait = too_soon(rt, attempt, part) or _pause_before(rt, attempt, part)
         step = wait or _send_part(rt, attempt, part)
@@ -106,9 +108,11 @@ def _send_part(rt: Engine, attempt: Attempt, part: PartPlan) -> Step:
         if isinstance(line, RejectedFinal):
             return attempt.close(SlotState.FAILED, f"rejected: {line.reason}")
         hit("send.prepared")
+        began = rt.clock.monotonic()
         try:
             return _over_the_point(rt, attempt, part, parcel, line)
         finally:
+            rt.service_times.add(attempt.address.channel, rt.clock.monotonic() - began)
             line.close()
 
 
@@ -134,13 +138,29 @@ def _over_the_point(rt: Engine, attempt: Attempt, part: PartPlan, parcel: PartTo
         line, attempt.address, parcel, write_by=began + rt.settings.guard_ms / 1000
     )
     hit("send.replied")
-    rt.service_times.add(attempt.address.channel, rt.clock.monotonic() - passed)
     if isinstance(outcome, Accepted) and outcome.candidates:
-        outcome = claimed(attempt.device, parcel.attempt_id, outcome)
-    if rt.evidence.store(_evidence(attempt, part, parcel, outcome, (passed - answer.said_at) * 1000)) is None:
+        outcome = claimed(attempt.device, attempt.lease.slot, parcel.attempt_id, outcome)
+    fact = _evidence(attempt, part, parcel, outcome, (passed - answer.said_at) * 1000)
+    if isinstance(outcome, Accepted) and part is attempt.message.open_parts[-1]:
+        return _finish(rt, attempt, part, outcome, fact)
+    if rt.evidence.store(fact) is None:
         return None
     hit("send.evidenced")
     return after(rt, attempt, part, outcome)
+
+
+def _finish(rt: Engine, attempt: Attempt, part: PartPlan, outcome: Accepted, fact: Evidence) -> Step:
+    """The last part is out: its evidence and the slot's end are one transaction, if that end is known."""
+    sent = after(rt, attempt, part, outcome)
+    assert isinstance(sent, Sent), "an accepted part is followed by the next one, or by the slot's end"
+    end = all_accepted(rt, sent.attempt)
+    if end.confirmed:
+        return sent if rt.evidence.store(fact) is not None else None
+    settled = rt.evidence.store_and_settle(fact, end)
+    if settled is False:
+        emit(Event.LEASE_LOST, message_id=str(end.slot))
+    rt.refusals.forget(end.slot)
+    return Settled(end) if settled else None
 
 
 def _question(rt: Engine, attempt: Attempt, part: PartPlan, parcel: PartToSend, line: Line) -> Ponr:

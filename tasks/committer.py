@@ -43,6 +43,8 @@ class CommitterStopped(RuntimeError):
     """This process is ending and says nothing more to the ledger."""
 
 
+#: What is known of a slot's last attempt, and how the slot is given up with it.
+End = tuple[ledger.Evidence, ledger.Settle]
 #: Never more in one statement: a batch that must be retried one by one should stay short.
 LARGEST_SET = 200
 
@@ -82,6 +84,9 @@ class Committer:
         self._evidence: Lane[ledger.Evidence, ledger.EvidenceVerdict] = Lane(ledger.evidence, deque())
         self._resolve: Lane[ledger.Resolve, bool] = Lane(say_resolved, deque())
         self._settle: Lane[ledger.Settle, bool] = Lane(say_settled, deque())
+        self._finish: Lane[End, tuple[ledger.EvidenceVerdict, bool]] = Lane(
+            lambda db, ends: ledger.finish(db, ends, owner), deque()
+        )
         self._ponr: Lane[ledger.Ponr, ledger.PonrAnswer] = Lane(say_ponr, deque())
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
@@ -98,6 +103,10 @@ class Committer:
     def settle(self, slot: ledger.Settle) -> bool:
         """Give a slot up; False: it was fenced, somebody else owns it."""
         return self._hand_in(self._settle, slot)
+
+    def finish(self, fact: ledger.Evidence, slot: ledger.Settle) -> tuple[ledger.EvidenceVerdict, bool]:
+        """Store evidence and give its slot up, in one transaction; raises as `evidence` does."""
+        return self._hand_in(self._finish, (fact, slot))
 
     def resolve(self, part: ledger.Resolve) -> bool:
         """Turn a part back to pending; False: its lease, its settle time or its attempt does not allow it."""
@@ -120,7 +129,7 @@ class Committer:
         return future.result()
 
     def _run(self) -> None:
-        lanes = (self._evidence, self._resolve, self._settle, self._ponr)
+        lanes = (self._evidence, self._finish, self._resolve, self._settle, self._ponr)
         with suppress(Exception):  # the first command will say what is wrong
             self._connected()
         self.warm.set()

@@ -33,6 +33,9 @@ from tasks.service_times import ServiceTimes
 
 Done = TypeVar("Done")
 
+_TURN_S = 2.5
+_ROOM_S = 0.25
+
 
 class Engine:
     """Everything that the pipelines of tasks/attempt.py and tasks/confirm.py lean on."""
@@ -52,8 +55,9 @@ class Engine:
         self.devices = Devices()
         self._writers = futures.ThreadPoolExecutor(settings.worker_concurrency, thread_name_prefix="writer")
         self._running: set[SlotId] = set()
-        self._taken = 0
+        self._taken: dict[int, int] = {}  # by thread: what it took off the queue and has not leased yet
         self._guard = threading.Condition()
+        self._turn = threading.Lock()
         self._idle_seats = threading.BoundedSemaphore(max(settings.worker_concurrency // 4, 1))
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._keeper.start()
@@ -89,6 +93,7 @@ class Engine:
         answers = database.retrying(lambda db: ledger.lease(db, slots, self.owner, self.settings.lease_s))
         with self._guard:
             self._running.update(a.slot for a in answers if a.verdict == "leased")
+            self._taken.pop(threading.get_ident(), None)
         return answers
 
     def settle(self, slot: Settle) -> bool:
@@ -137,20 +142,41 @@ class Engine:
     def free_threads(self) -> int:
         """Threads of this process that stand idle now."""
         with self._guard:
-            return max(self.settings.worker_concurrency - max(self._taken, len(self._running)), 0)
+            return max(self.settings.worker_concurrency - self._busy(), 0)
 
     def take(self, wanted: int) -> int:
-        """How many of ``wanted`` slots may be started within a second from now; counts them as taken."""
-        with self._guard:
-            free = max(self.settings.worker_concurrency - self._taken, 1)
-            able = max(1, min(wanted, int(free * self.service_times.starts_per_second())))
-            self._taken += able
-            return able
+        """How many of ``wanted`` slots may be started within a second from now; counts them as taken.
 
-    def give_back(self, count: int) -> None:
-        """Slots that ``take`` counted and that are done with."""
+        One thread at a time waits here, a moment, until there is room for most of its hint: hints cut into
+        small pieces cost a message each. 0: everybody is busy for longer, so another worker should have it.
+        """
+        if not self._turn.acquire(timeout=_TURN_S):
+            return 0
+        try:
+            with self._guard:
+                self._guard.wait_for(lambda: self._room_for(wanted) >= min(wanted, self._most() / 2), _ROOM_S)
+                able = self._room_for(wanted)
+                self._taken[threading.get_ident()] = able
+                return able
+        finally:
+            self._turn.release()
+
+    def give_back(self) -> None:
+        """What this thread took is leased by now, or will not be."""
         with self._guard:
-            self._taken -= count
+            self._taken.pop(threading.get_ident(), None)
+            self._guard.notify_all()
+
+    def _busy(self) -> int:
+        return len(self._running) + sum(self._taken.values())
+
+    def _room_for(self, wanted: int) -> int:
+        busy = self._busy()
+        return min(wanted, max(int(self._most()) - busy, 0 if busy else 1))
+
+    def _most(self) -> float:
+        """Slots that this process starts within a second."""
+        return self.settings.worker_concurrency * self.service_times.starts_per_second()
 
     def stop(self) -> None:
         """Take no more, let writes in flight finish and be settled, flush the committer."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import psycopg
 
 from models.ledger import worker as ledger
-from models.ledger.worker import Evidence, EvidenceVerdict
+from models.ledger.worker import Evidence, EvidenceVerdict, Settle
 from runtime import database
 from runtime.clock import clock
 from runtime.events import Event, emit
@@ -17,6 +19,7 @@ from tasks import journal
 from tasks.committer import Committer, CommitterStopped
 
 _ATTEMPTS = 3
+Answer = TypeVar("Answer")
 
 
 class EvidenceStore:
@@ -30,10 +33,21 @@ class EvidenceStore:
 
     def store(self, fact: Evidence) -> EvidenceVerdict | None:
         """The ledger's verdict; None: it could not be told now, and the slot is not ours to settle."""
+        return self._stored(fact, self._committer.evidence)
+
+    def store_and_settle(self, fact: Evidence, end: Settle) -> bool | None:
+        """Evidence of the last attempt, and the slot given up in the same transaction.
+
+        False: somebody else owns the slot, the evidence is stored. None: neither could be told now.
+        """
+        answer = self._stored(fact, lambda said: self._committer.finish(said, end))
+        return None if answer is None else answer[1]
+
+    def _stored(self, fact: Evidence, say: Callable[[Evidence], Answer]) -> Answer | None:
         error: Exception | None = None
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return self._committer.evidence(fact)
+                return say(fact)
             except CommitterStopped as stopped:
                 error = stopped
                 break

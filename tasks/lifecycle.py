@@ -109,13 +109,14 @@ class Watch:
     def _carry(self, slots: list[Any], way: Way) -> None:
         able = self._rt.take(len(slots))
         try:
-            carry(self._rt, slots[:able], way)
+            if able:
+                carry(self._rt, slots[:able], way)
         except SlotsFailed:
             pass  # told to the log; Flower is blind while Redis is away
         except Exception as error:
             emit(Event.TASK_SURPRISED, task=f"poll {Phase(way.phase)}", error=repr(error))
         finally:
-            self._rt.give_back(able)
+            self._rt.give_back()
 
 
 def look_at_schema() -> None:

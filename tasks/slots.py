@@ -37,14 +37,14 @@ def _carry(task: Task[Any, Any], hint: Any, way: Way) -> dict[str, str]:
     try:
         if slots[able:]:
             _hand_back(task, slots[able:])
-        return carry(rt, slots[:able], way)
+        return carry(rt, slots[:able], way) if able else {}
     except Exception as error:
         if not may_be_said_again(error):
             raise
         emit(Event.LEDGER_GONE, error=repr(error))  # fail closed: nothing is sent, the beat tells again
         return {}
     finally:
-        rt.give_back(able)
+        rt.give_back()
 
 
 def _hand_back(task: Task[Any, Any], slots: list[SlotId]) -> None:

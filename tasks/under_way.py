@@ -58,8 +58,15 @@ class Sent:
     attempt: Attempt
 
 
-#: After a part: on with the next, give the slot up, or (None) leave it: it is not ours to settle.
-Step = Sent | Settle | None
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The last part went out, and the slot was given up with its evidence."""
+
+    end: Settle
+
+
+#: After a part: on with the next, give the slot up, it was given up, or (None) it is not ours to settle.
+Step = Sent | Settle | Settled | None
 
 
 def promise_of(capabilities: Capabilities, finish_s: float) -> ProviderKind:

@@ -255,6 +255,18 @@ def reap(db: Connection, limit: int) -> list[tuple[SlotId, str, str | None]]:
     return [(SlotId(sid, sat), state, reason) for sid, sat, state, reason in rows]
 
 
+def tell_again(db: Connection, slots: Sequence[SlotId], again_s: float) -> list[Due]:
+    """Of these, the slots that are queued: the caller publishes them now, whatever lies in the queue."""
+    if not slots:
+        return []
+    sids, sats = [slot.schedule_id for slot in slots], [slot.slot_at for slot in slots]
+    with db.cursor(row_factory=class_row(Due)) as cursor:
+        return cursor.execute(
+            "SELECT * FROM tell_again(%s::bigint[], %s::timestamptz[], %s)",
+            (sids, sats, dt.timedelta(seconds=again_s)),
+        ).fetchall()
+
+
 def dispatch(
     db: Connection, until: dt.datetime, limit: int, again_s: float, again_prepared_s: float
 ) -> list[Due]:
@@ -324,6 +336,12 @@ def tick_done(db: Connection, node: str, started_at: dt.datetime, silence_s: flo
 def ensure_partitions(db: Connection, retention_days: int) -> int:
     """Make the weeks that are missing; answers how many tables were made."""
     return _count(db, "SELECT ensure_partitions(%s)", (dt.timedelta(days=retention_days),))
+
+
+def refresh_statistics(db: Connection) -> list[str]:
+    """Let the planner look anew at tables that have grown fourfold since it last did; answers which."""
+    row = db.execute("SELECT refresh_statistics()").fetchone()
+    return list(row[0]) if row else []
 
 
 def drop_old_partitions(db: Connection, ledger_days: int, log_days: int) -> list[str]:

@@ -14,8 +14,8 @@ from uuid import UUID
 
 import psycopg
 from psycopg.rows import class_row, tuple_row
-from psycopg.types.json import Jsonb
 
+from models.ledger import arrays
 from models.states import AttemptOutcome, Phase, SlotState
 from runtime.ids import SlotId, from_ms
 
@@ -34,7 +34,7 @@ class Lease:
 
     ``wait_ms``: how long an early one still has to wait. ``finish_ms``: until finish_by.
     ``age_ms``: since the slot's time. ``parts``: as laid down, empty before the first point of no
-    return. ``content``: the schedule's row as of the slot's version (send phase only).
+    return. ``content``: the message, as the schedule's row says it in the slot's version (send phase only).
     """
 
     sid: int
@@ -152,7 +152,7 @@ def lease(db: Connection, slots: Sequence[SlotId], owner: UUID, ttl_s: float) ->
     with db.cursor(row_factory=class_row(Lease)) as cursor:
         return cursor.execute(
             "SELECT * FROM slot_lease(%s::bigint[], %s::timestamptz[], %s, %s)",
-            (*_keys(slots), owner, _seconds(ttl_s)),
+            (*arrays.keys(slots), owner, _seconds(ttl_s)),
         ).fetchall()
 
 
@@ -162,7 +162,7 @@ def renew(db: Connection, slots: Sequence[SlotId], owner: UUID, ttl_s: float) ->
         return set()
     rows = db.execute(
         "SELECT * FROM slot_renew(%s::bigint[], %s::timestamptz[], %s, %s)",
-        (*_keys(slots), owner, _seconds(ttl_s)),
+        (*arrays.keys(slots), owner, _seconds(ttl_s)),
     ).fetchall()
     return {SlotId(sid, sat) for sid, sat in rows}
 
@@ -182,17 +182,17 @@ def ponr(
             " %s::uuid[], %s::int[], %s::interval[], %s::text[], %s::jsonb[], %s::text[], %s::interval[],"
             " %s::jsonb[], %s, %s, %s)",
             (
-                *_keys([p.slot for p in wave]),
-                [p.ord for p in wave],
-                [p.fence for p in wave],
-                [p.attempt_id for p in wave],
-                [p.content_version for p in wave],
-                [_seconds(p.hold_s) for p in wave],
-                [p.provider_kind for p in wave],
-                [None if p.parts is None else Jsonb(p.parts) for p in wave],
-                [p.device for p in wave],
-                [None if p.device_hold_s is None else _seconds(p.device_hold_s) for p in wave],
-                [None if p.before is None else Jsonb(p.before) for p in wave],
+                *arrays.keys([p.slot for p in wave]),
+                arrays.plain([p.ord for p in wave]),
+                arrays.plain([p.fence for p in wave]),
+                arrays.plain([p.attempt_id for p in wave]),
+                arrays.plain([p.content_version for p in wave]),
+                arrays.seconds([p.hold_s for p in wave]),
+                arrays.texts([p.provider_kind for p in wave]),
+                arrays.jsons([p.parts for p in wave]),
+                arrays.texts([p.device for p in wave]),
+                arrays.seconds([p.device_hold_s for p in wave]),
+                arrays.jsons([p.before for p in wave]),
                 owner,
                 _seconds(lease_s),
                 max_tries,
@@ -207,17 +207,7 @@ def evidence(db: Connection, facts: Sequence[Evidence]) -> list[EvidenceVerdict]
     rows = db.execute(
         "SELECT verdict FROM part_evidence(%s::bigint[], %s::timestamptz[], %s::smallint[], %s::uuid[],"
         " %s::text[], %s::text[], %s::text[], %s::int[], %s::jsonb[], %s::float8[])",
-        (
-            *_keys([e.slot for e in facts]),
-            [e.ord for e in facts],
-            [e.attempt_id for e in facts],
-            [e.outcome for e in facts],
-            [e.reason for e in facts],
-            [e.provider_msg_id for e in facts],
-            [e.http_status for e in facts],
-            [None if e.answer is None else Jsonb(e.answer) for e in facts],
-            [e.wrote_ms for e in facts],
-        ),
+        _evidence_columns(facts),
     ).fetchall()
     return [row[0] for row in rows]
 
@@ -229,18 +219,28 @@ def settle(db: Connection, slots: Sequence[Settle], owner: UUID) -> set[SlotId]:
     rows = db.execute(
         "SELECT * FROM slot_settle(%s::bigint[], %s::timestamptz[], %s::bigint[], %s::text[], %s::text[],"
         " %s::float8[], %s::text[], %s::boolean[], %s)",
-        (
-            *_keys([s.slot for s in slots]),
-            [s.fence for s in slots],
-            [s.state for s in slots],
-            [s.phase for s in slots],
-            [s.delay_ms for s in slots],
-            [s.reason for s in slots],
-            [s.confirmed for s in slots],
-            owner,
-        ),
+        (*arrays.keys([s.slot for s in slots]), *_settle_columns(slots), owner),
     ).fetchall()
     return {SlotId(sid, sat) for sid, sat in rows}
+
+
+def finish(
+    db: Connection, ends: Sequence[tuple[Evidence, Settle]], owner: UUID
+) -> list[tuple[EvidenceVerdict, bool]]:
+    """Evidence of each slot's last attempt, and the slot given up; answers the verdict and whether it was.
+
+    One slot at most once in a set. The evidence is stored whatever becomes of the rest.
+    """
+    if not ends:
+        return []
+    facts, slots = [fact for fact, _ in ends], [slot for _, slot in ends]
+    rows = db.execute(
+        "SELECT verdict, settled FROM slot_finish(%s::bigint[], %s::timestamptz[], %s::smallint[],"
+        " %s::uuid[], %s::text[], %s::text[], %s::text[], %s::int[], %s::jsonb[], %s::float8[],"
+        " %s::bigint[], %s::text[], %s::text[], %s::float8[], %s::text[], %s::boolean[], %s)",
+        (*_evidence_columns(facts), *_settle_columns(slots), owner),
+    ).fetchall()
+    return [(verdict, settled) for verdict, settled in rows]
 
 
 def resolve(db: Connection, parts: Sequence[Resolve], owner: UUID) -> set[tuple[SlotId, int]]:
@@ -251,12 +251,12 @@ def resolve(db: Connection, parts: Sequence[Resolve], owner: UUID) -> set[tuple[
         "SELECT * FROM part_resolve(%s::bigint[], %s::timestamptz[], %s::smallint[], %s::uuid[],"
         " %s::bigint[], %s::interval[], %s::boolean[], %s)",
         (
-            *_keys([p.slot for p in parts]),
-            [p.ord for p in parts],
-            [p.attempt_id for p in parts],
-            [p.fence for p in parts],
-            [_seconds(p.wait_s) for p in parts],
-            [p.proven for p in parts],
+            *arrays.keys([p.slot for p in parts]),
+            arrays.plain([p.ord for p in parts]),
+            arrays.plain([p.attempt_id for p in parts]),
+            arrays.plain([p.fence for p in parts]),
+            arrays.seconds([p.wait_s for p in parts]),
+            arrays.plain([p.proven for p in parts]),
             owner,
         ),
     ).fetchall()
@@ -269,7 +269,11 @@ def confirmed(db: Connection, parts: Sequence[tuple[SlotId, int, UUID]]) -> int:
         return 0
     row = db.execute(
         "SELECT part_confirmed(%s::bigint[], %s::timestamptz[], %s::smallint[], %s::uuid[])",
-        (*_keys([p[0] for p in parts]), [p[1] for p in parts], [p[2] for p in parts]),
+        (
+            *arrays.keys([p[0] for p in parts]),
+            arrays.plain([p[1] for p in parts]),
+            arrays.plain([p[2] for p in parts]),
+        ),
     ).fetchone()
     return int(row[0]) if row else 0
 
@@ -286,6 +290,16 @@ def plan_ahead(db: Connection) -> None:
         ponr(db, [Ponr(nobody, 0, 0, attempt, 0, 0.0, "none", None)], attempt, 1.0, 1)
         evidence(db, [Evidence(nobody, 0, attempt, AttemptOutcome.UNKNOWN, "plan_ahead")])
         settle(db, [Settle(nobody, 0, SlotState.WAITING, "plan_ahead")], attempt)
+        finish(
+            db,
+            [
+                (
+                    Evidence(nobody, 0, attempt, AttemptOutcome.UNKNOWN, "plan_ahead"),
+                    Settle(nobody, 0, SlotState.WAITING, "x"),
+                )
+            ],
+            attempt,
+        )
         resolve(db, [Resolve(nobody, 0, attempt, 0, 0.0, False)], attempt)
 
 
@@ -312,8 +326,29 @@ def image_facts(db: Connection, image_ids: Sequence[int]) -> dict[int, tuple[str
     return {row[0]: (row[1], row[2]) for row in rows}
 
 
-def _keys(slots: Sequence[SlotId]) -> tuple[list[int], list[dt.datetime]]:
-    return [s.schedule_id for s in slots], [s.slot_at for s in slots]
+def _evidence_columns(facts: Sequence[Evidence]) -> tuple[str, ...]:
+    return (
+        *arrays.keys([e.slot for e in facts]),
+        arrays.plain([e.ord for e in facts]),
+        arrays.plain([e.attempt_id for e in facts]),
+        arrays.texts([e.outcome for e in facts]),
+        arrays.texts([e.reason for e in facts]),
+        arrays.texts([e.provider_msg_id for e in facts]),
+        arrays.plain([e.http_status for e in facts]),
+        arrays.jsons([e.answer for e in facts]),
+        arrays.plain([e.wrote_ms for e in facts]),
+    )
+
+
+def _settle_columns(slots: Sequence[Settle]) -> tuple[str, ...]:
+    return (
+        arrays.plain([s.fence for s in slots]),
+        arrays.texts([s.state for s in slots]),
+        arrays.texts([s.phase for s in slots]),
+        arrays.plain([s.delay_ms for s in slots]),
+        arrays.texts([s.reason for s in slots]),
+        arrays.plain([s.confirmed for s in slots]),
+    )
 
 
 def _seconds(value: float) -> dt.timedelta:

@@ -4,24 +4,29 @@
 -- the commands that fire this have them off, and with all three off the planner takes the nested loop.
 
 CREATE OR REPLACE FUNCTION slots_guard_update() RETURNS trigger LANGUAGE plpgsql SET enable_nestloop = off SET enable_hashjoin = on SET enable_mergejoin = on AS $$
-DECLARE bad record; who_ text;
+DECLARE bad record; who_ text; wrong boolean; moved boolean; ended boolean;
 BEGIN
-  SELECT o.schedule_id, o.slot_at, o.state AS was, n.state AS now_, o.fence AS fence_was, n.fence AS fence_now INTO bad
+  SELECT bool_or(n.schedule_id IS NULL OR n.fence < o.fence OR (n.state <> o.state AND e.old IS NULL)), bool_or(n.state <> o.state), bool_or(n.state <> o.state AND n.ended_at IS NOT NULL)
+    INTO wrong, moved, ended
     FROM old_rows o LEFT JOIN new_rows n ON n.schedule_id = o.schedule_id AND n.slot_at = o.slot_at
-    LEFT JOIN slot_edge e ON e.old = o.state AND e.new = n.state
-   WHERE n.schedule_id IS NULL OR n.fence < o.fence OR (n.state <> o.state AND e.old IS NULL)
-   LIMIT 1;
-  IF FOUND AND bad.now_ IS NULL THEN
-    RAISE EXCEPTION 'slot % : its schedule and time are its identity and never change', slot_public_id(bad.schedule_id, bad.slot_at) USING ERRCODE = 'check_violation';
-  ELSIF FOUND AND bad.fence_now < bad.fence_was THEN
-    RAISE EXCEPTION 'slot % : fence went back from % to %', slot_public_id(bad.schedule_id, bad.slot_at), bad.fence_was, bad.fence_now USING ERRCODE = 'check_violation';
-  ELSIF FOUND THEN
+    LEFT JOIN slot_edge e ON e.old = o.state AND e.new = n.state;
+  IF wrong THEN
+    SELECT o.schedule_id, o.slot_at, o.state AS was, n.state AS now_, o.fence AS fence_was, n.fence AS fence_now INTO bad
+      FROM old_rows o LEFT JOIN new_rows n ON n.schedule_id = o.schedule_id AND n.slot_at = o.slot_at LEFT JOIN slot_edge e ON e.old = o.state AND e.new = n.state
+     WHERE n.schedule_id IS NULL OR n.fence < o.fence OR (n.state <> o.state AND e.old IS NULL) LIMIT 1;
+    IF bad.now_ IS NULL THEN
+      RAISE EXCEPTION 'slot % : its schedule and time are its identity and never change', slot_public_id(bad.schedule_id, bad.slot_at) USING ERRCODE = 'check_violation';
+    ELSIF bad.fence_now < bad.fence_was THEN
+      RAISE EXCEPTION 'slot % : fence went back from % to %', slot_public_id(bad.schedule_id, bad.slot_at), bad.fence_was, bad.fence_now USING ERRCODE = 'check_violation';
+    END IF;
     RAISE EXCEPTION 'slot % : illegal move % -> %', slot_public_id(bad.schedule_id, bad.slot_at), bad.was, bad.now_ USING ERRCODE = 'check_violation';
   END IF;
+  IF NOT moved THEN RETURN NULL; END IF;
   who_ := ledger_who();
   INSERT INTO slot_log (at, schedule_id, slot_at, old, new, phase, fence, reason, who)
     SELECT ledger_now(), n.schedule_id, n.slot_at, o.state, n.state, n.phase, n.fence, coalesce(n.reason, n.wait_reason), who_
       FROM old_rows o JOIN new_rows n ON n.schedule_id = o.schedule_id AND n.slot_at = o.slot_at WHERE n.state <> o.state;
+  IF NOT ended THEN RETURN NULL; END IF;
   INSERT INTO schedule_dirty (schedule_id, sent, sent_at)
     SELECT n.schedule_id, count(*) FILTER (WHERE n.state IN ('delivered', 'partial')), max(n.started_at) FILTER (WHERE n.state IN ('delivered', 'partial'))
       FROM old_rows o JOIN new_rows n ON n.schedule_id = o.schedule_id AND n.slot_at = o.slot_at

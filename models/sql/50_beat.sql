@@ -134,6 +134,22 @@ BEGIN
      ORDER BY u.priority, u.slot_at, u.schedule_id;
 END $$;
 
+-- Slots that were just taken back from the dead: their hint is certainly gone, so they are told anew at once, however long the queue is.
+-- (Left to `republish`, they would wait until the queue is short, and in a backlog every newer slot would go before them.)
+CREATE OR REPLACE FUNCTION tell_again(p_sid bigint[], p_sat timestamptz[], p_again interval)
+RETURNS TABLE (sid bigint, sat timestamptz, phase text, not_before timestamptz, priority smallint, channel text, device text)
+LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET cpu_index_tuple_cost = 10 SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE t timestamptz := ledger_now(); lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
+BEGIN
+  RETURN QUERY WITH free AS (SELECT s.* FROM unnest(p_sid, p_sat) i(sid, sat)
+      CROSS JOIN LATERAL (SELECT o.schedule_id, o.slot_at FROM slots o WHERE o.schedule_id = i.sid AND o.slot_at = i.sat AND o.slot_at BETWEEN lo AND hi
+        AND o.state || '' = 'queued' FOR UPDATE SKIP LOCKED) s),
+    u AS (UPDATE slots s SET republish_at = t + p_again FROM free WHERE s.schedule_id = free.schedule_id AND s.slot_at = free.slot_at AND (s.slot_at BETWEEN lo AND hi OR s.slot_at = hi) RETURNING s.*)
+    SELECT u.schedule_id, u.slot_at, u.phase, u.not_before, u.priority, r.channel, r.device FROM u LEFT JOIN rooms r ON r.id = u.room_ref
+     ORDER BY u.priority, u.slot_at, u.schedule_id;
+END $$;
+
 -- What there is to do and when, by index probes alone, so that an idle tick costs one round trip. NULL: nothing; all of it while held.
 CREATE OR REPLACE FUNCTION beat_agenda() RETURNS TABLE (at timestamptz, dispatch_at timestamptz, expire_at timestamptz, lease_until timestamptz,
   send_again_at timestamptz, confirm_again_at timestamptz, plan_at timestamptz, dirty boolean) LANGUAGE plpgsql STABLE AS $$
@@ -154,22 +170,24 @@ BEGIN
 END $$;
 
 -- last_sent_at, send_count, next_send_at and a one-off's `completed`: one set statement that skips locked schedules.
-CREATE OR REPLACE FUNCTION refresh_schedules(p_limit int) RETURNS int LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
-DECLARE n int; ids bigint[];
+CREATE OR REPLACE FUNCTION refresh_schedules(p_limit int) RETURNS int LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE n int; ids bigint[]; recent timestamptz := ledger_now() - interval '35 days';   -- no slot lives that long
 BEGIN
-  SELECT array_agg(k.id) INTO ids FROM (SELECT k.id FROM kb_schedule k WHERE k.id IN (SELECT schedule_id FROM schedule_dirty LIMIT p_limit) ORDER BY k.id FOR UPDATE SKIP LOCKED) k;
+  SELECT array_agg(k.id) INTO ids FROM (SELECT DISTINCT d.schedule_id FROM (SELECT schedule_id FROM schedule_dirty LIMIT p_limit) d ORDER BY 1) d
+    CROSS JOIN LATERAL (SELECT k.id FROM kb_schedule k WHERE k.id = d.schedule_id FOR UPDATE SKIP LOCKED) k;
   IF ids IS NULL THEN
     DELETE FROM schedule_dirty d WHERE NOT EXISTS (SELECT 1 FROM kb_schedule k WHERE k.id = d.schedule_id); RETURN 0;
   END IF;
   WITH d AS (DELETE FROM schedule_dirty WHERE schedule_id = ANY (ids) RETURNING schedule_id, sent, sent_at),
   x AS (SELECT schedule_id, sum(sent) AS sent, max(sent_at) AS sent_at FROM d GROUP BY 1),
-  y AS (SELECT x.*, c.planned_to, (SELECT min(s.slot_at) FROM slots s WHERE s.schedule_id = x.schedule_id AND s.ended_at IS NULL AND s.exposed = 0) AS next_slot,
-          EXISTS (SELECT 1 FROM slots s WHERE s.schedule_id = x.schedule_id AND s.ended_at IS NULL) AS live,
-          EXISTS (SELECT 1 FROM slots s WHERE s.schedule_id = x.schedule_id) AS any_slot
-        FROM x LEFT JOIN schedule_clock c ON c.schedule_id = x.schedule_id)
+  y AS (SELECT x.*, c.planned_to, l.next_slot, coalesce(l.live, false) AS live
+        FROM x LEFT JOIN schedule_clock c ON c.schedule_id = x.schedule_id
+          CROSS JOIN LATERAL (SELECT min(s.slot_at) FILTER (WHERE s.exposed = 0) AS next_slot, bool_or(true) AS live FROM slots s
+            WHERE s.schedule_id = x.schedule_id AND s.slot_at > recent AND s.ended_at IS NULL) l)
   UPDATE kb_schedule k SET send_count = k.send_count + coalesce(y.sent, 0), last_sent_at = greatest(k.last_sent_at, y.sent_at),
       next_send_at = least(y.next_slot, CASE WHEN k.status = 'active' THEN y.planned_to END),
-      status = CASE WHEN k.status = 'active' AND k.schedule_type = 'once' AND y.any_slot AND NOT y.live AND y.planned_to IS NULL THEN 'completed' ELSE k.status END
+      status = CASE WHEN k.status = 'active' AND k.schedule_type = 'once' AND NOT y.live AND y.planned_to IS NULL AND EXISTS (SELECT 1 FROM slots s WHERE s.schedule_id = k.id)
+                    THEN 'completed' ELSE k.status END
     FROM y WHERE k.id = y.schedule_id;
   GET DIAGNOSTICS n = ROW_COUNT; RETURN n;
 END $$;

@@ -68,3 +68,19 @@ BEGIN
   DELETE FROM schedule_dirty d WHERE NOT EXISTS (SELECT 1 FROM kb_schedule k WHERE k.id = d.schedule_id);
   GET DIAGNOSTICS n = ROW_COUNT; RETURN total + n;
 END $$;
+
+-- The planner's knowledge of tables that have grown fourfold since it last looked: a fresh week that a nightly VACUUM ANALYZE has called empty would else be
+-- planned for as empty until autovacuum comes by, a minute later. Answers the tables that were looked at. One process at a time.
+CREATE OR REPLACE FUNCTION refresh_statistics(p_most int DEFAULT 3) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE r record; seen text[] := '{}';
+BEGIN
+  IF NOT pg_try_advisory_xact_lock(hashtext('jeongsi.statistics')) THEN RETURN seen; END IF;
+  FOR r IN SELECT c.oid::regclass AS name FROM pg_class c
+            WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND c.relname ~ '^(slots|parts|attempts|slot_log|rooms|room_gate|room_quota|kb_schedule|schedule_clock)'
+              AND pg_stat_get_mod_since_analyze(c.oid) > 500 AND pg_stat_get_live_tuples(c.oid) > 4 * greatest(c.reltuples, 100)
+            ORDER BY pg_stat_get_mod_since_analyze(c.oid) DESC LIMIT p_most LOOP
+    EXECUTE format('ANALYZE %s', r.name);
+    seen := seen || r.name::text;
+  END LOOP;
+  RETURN seen;
+END $$;

@@ -63,6 +63,8 @@ def test_a_worker_that_dies_while_sending(
     point: str, sending: Sending, processes: Processes, hinting: Hinting, home: Path
 ) -> None:
     slots = {kind: sending.promise(kind, f"emulator-{kind}") for kind in KINDS}
+    if point == "send.evidenced":  # an accepted last part is stored and settled in one transaction
+        sending.emulator.faults.add(Rule("429", room="key"))
     sending.due()
 
     die_at(point, list(slots.values()), "send", processes, hinting, home)

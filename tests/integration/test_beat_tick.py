@@ -219,6 +219,25 @@ def test_a_slot_of_a_silent_worker_is_taken_back_and_published(
     assert world.states() == ["queued"]
 
 
+def test_a_slot_of_a_silent_worker_is_told_at_once_however_long_the_queue_is(
+    beat: LedgerScheduler, world: RealWorld, queue: Queue
+) -> None:
+    world.at(0.0)
+    turns(beat)
+    eventually(queue.hints, 2.0)
+    (told,) = queue.take()
+    slot = SlotId.parse(told)
+    (lease,) = worker.lease(world.db, [slot], uuid4(), 0.05)
+    assert lease.verdict == "leased"
+    queue.client.lpush("send", *(["what others wait for"] * 200))
+
+    eventually(lambda: beat.turn() >= 0 and queue.client.llen("send") == 201, 3.0)
+
+    turns(beat)
+    assert queue.client.llen("send") == 201  # once
+    assert body_of(queue.client.lindex("send", 0))["slots"] == [str(slot)]  # type: ignore[arg-type]
+
+
 def test_an_edit_by_raw_sql_takes_effect_within_a_second(
     beat: LedgerScheduler, world: RealWorld, queue: Queue
 ) -> None:

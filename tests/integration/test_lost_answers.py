@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from ops.chaos.proxy import TcpProxy
 from ops.emulator import Rule
 from runtime import database
 from runtime.events import Event, captured
 from runtime.settings import get_settings
 from tasks.attempt import send_slot
 from tests.support.sending import Sending
-from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import eventually
 
 
@@ -46,7 +46,7 @@ def test_a_lost_answer_to_the_point_of_no_return_means_not_written(
     assert (sending.parts(slot)[0]["tries"], sending.used("방"), sending.receipts()) == (1, 1, 1)
 
 
-@pytest.mark.parametrize("statement", [b"slot_lease", b"part_evidence", b"slot_settle"])
+@pytest.mark.parametrize("statement", [b"slot_lease", b"slot_finish", b"slot_settle"])
 def test_a_lost_answer_to_any_other_command_costs_time_only(
     proxy: TcpProxy, sending: Sending, statement: bytes
 ) -> None:
@@ -58,6 +58,18 @@ def test_a_lost_answer_to_any_other_command_costs_time_only(
     assert proxy.swallowed == 1
     assert [sending.attempts(slot) for slot in slots] == [["accepted"]] * 3
     assert sending.receipts() == 3
+
+
+def test_a_lost_answer_to_evidence_of_a_refusal_costs_time_only(proxy: TcpProxy, sending: Sending) -> None:
+    sending.emulator.faults.add(Rule("429"))
+    slot = sending.promise("방", "emulator-none")
+    proxy.swallow_reply_to(b"part_evidence")
+
+    assert sending.until_ended(slot) == ["delivered"]
+
+    assert proxy.swallowed == 1
+    assert sending.attempts(slot) == ["rejected_retry", "accepted"]
+    assert sending.receipts() == 1
 
 
 def test_answers_that_come_while_postgres_is_away_wait_in_the_journal(

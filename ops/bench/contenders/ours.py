@@ -1,0 +1,42 @@
+"""Jeongsi: one-off schedules in the ledger, the beat as everyone runs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ops.bench.contenders import common
+
+if TYPE_CHECKING:
+    from ops.bench.farm import Farm
+
+NAME = "Jeongsi"
+QUEUE = "send"
+__all__ = ["NAME", "QUEUE", "lay", "start", "told"]
+
+_LAY = """
+INSERT INTO rooms (room_id, name, type, channel, gap_ms, quota)
+  SELECT 'bench-' || n, 'bench', 'test', 'nowhere', 0, 500 FROM generate_series(1, %(count)s) n;
+INSERT INTO kb_schedule
+    (title, target_room_id, target_room_type, message_text, send_order, schedule_type, rules)
+  SELECT n::text, 'bench-' || n, 'test', 'bench', 'text_only', 'union',
+         jsonb_build_array(jsonb_build_object('kind', 'at', 'ms', (%(ms)s::bigint[])[n]))
+    FROM generate_series(1, %(count)s) n"""
+
+
+def lay(farm: Farm, dues: list[float]) -> None:
+    """A schedule and a room of its own for each instant, by SQL as the customer's pages write it."""
+    import psycopg
+
+    with psycopg.connect(farm.postgres.url, autocommit=True, cursor_factory=psycopg.ClientCursor) as db:
+        db.execute(_LAY, {"count": len(dues), "ms": [round(due * 1000) for due in dues]})
+        db.execute("ANALYZE rooms, kb_schedule, schedule_clock")
+
+
+def start(farm: Farm) -> None:
+    """`celery -A workers beat`."""
+    farm.beat("scheduler")
+
+
+def told(raw: bytes) -> list[int]:
+    """Schedules are numbered from 1 in the order in which they were laid."""
+    return [int(slot.split("-")[0]) - 1 for slot in common.envelope(raw)["slots"]]
