@@ -145,7 +145,7 @@ BEGIN
          array_agg(v3 = 'go' AND quota_day IS NULL AND room_ref IS NOT NULL ORDER BY n), array_agg(greatest(sat, room_free, device_free) ORDER BY n), array_agg(dup_risk ORDER BY n), bool_or(part_state IS NOT NULL)
     INTO verdicts, waits, fences, rooms_, devices_, channels_, fresh, free_froms, risks, laid_before FROM l;
   -- Of the room's quota nobody else takes a unit meanwhile: the room's gate is locked.
-  IF NOT 'go' = ANY (verdicts) AND NOT 'device_busy' = ANY (verdicts) THEN
+  IF rooms_ IS NOT NULL AND NOT 'go' = ANY (verdicts) AND NOT 'device_busy' = ANY (verdicts) THEN   -- the other statements are planned by a set of nobody's
     RETURN QUERY SELECT i.sid, i.sat, i.verdict, i.wait, i.f FROM unnest(p_sid, p_sat, verdicts, waits, fences) i(sid, sat, verdict, wait, f);
     RETURN;
   END IF;
