@@ -156,7 +156,8 @@ class Turn:
             concurrency=self._settings.worker_concurrency, most=self._settings.hint_max,
             one_device=self._one_device,
         )  # fmt: skip
-        self._publisher.put(Batch(push_at, self._broker.prepare(hints), kind))
+        content = self._broker.prepare(hints) if kind == "ahead" else hints
+        self._publisher.put(Batch(push_at, content, kind))
 
     def _republish(self, db: Connection, agenda: Agenda) -> None:
         """Queued slots whose hint looks lost, while their queue is short. No broker: they stay due for it."""
