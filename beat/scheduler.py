@@ -17,6 +17,7 @@ import psycopg
 from celery.beat import Scheduler
 
 from beat.brokers import broker_of
+from beat.instance import Keeper
 from beat.publishing import Publisher
 from beat.turn import Turn
 from models import version
@@ -48,6 +49,7 @@ class LedgerScheduler(Scheduler):
         self._ears: psycopg.Connection[Any] | None = None
         self._turn: Turn | None = None
         self._publisher: Publisher | None = None
+        self._keeper: Keeper | None = None
         self._ticking = False
         self._stopping = False
         self._fresh = True
@@ -104,6 +106,9 @@ class LedgerScheduler(Scheduler):
         self._stopping = True
         if self._ticking:
             return
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.close(_CLOSE_S)
         publisher, self._publisher = self._publisher, None
         if publisher is not None:
             publisher.close(_CLOSE_S)
@@ -134,6 +139,7 @@ class LedgerScheduler(Scheduler):
         sys.setswitchinterval(_SWITCH_S)
         broker = broker_of(self.app)
         self._publisher = Publisher(broker, settings.prepared_stale_s)
+        self._keeper = Keeper(settings)
         emit(Event.BEAT_STARTED, node=self.node)
         return Turn(settings, self._publisher, broker, self.node, now)
 
@@ -143,6 +149,8 @@ class LedgerScheduler(Scheduler):
         self._db = made
         if self._turn is None:
             self._look_at_schema(made)
+        if self._keeper is not None:
+            self._keeper.look_now()
         return made
 
     def _look_at_schema(self, db: Connection) -> None:

@@ -19,6 +19,7 @@ from beat.publishing import QUEUES, Batch, Publisher, Sight
 from beat.upkeep import Upkeep
 from models.ledger import beat as ledger
 from models.ledger.beat import Agenda, Connection, Due
+from models.states import SlotState
 from runtime import channels
 from runtime.clock import clock as host_clock
 from runtime.events import Event, emit
@@ -105,6 +106,10 @@ class Turn:
         if taken:
             self._worked = True
             emit(Event.REAPED, count=len(taken))
+            queued = [slot for slot, state, _ in taken if state == SlotState.QUEUED]
+            due = ledger.tell_again(db, queued, self._settings.republish_s)
+            if due:
+                self._put(due, self._names(db, due), host_clock().monotonic(), "again")
 
     def _dispatch(self, db: Connection, agenda: Agenda) -> None:
         """What is due goes out; what will be due soon is queued, made ready and kept for its time."""

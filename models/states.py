@@ -64,6 +64,7 @@ EDGES: Final[dict[tuple[SlotState, SlotState], str]] = {
     (SlotState.PLANNED, SlotState.EXPIRED): "beat: start_by passed",
     (SlotState.PLANNED, SlotState.SKIPPED): "beat: a newer slot of the schedule is due (misfire=latest)",
     (SlotState.PLANNED, SlotState.CANCELLED): "person: pause, delete, other room, cancel",
+    (SlotState.PLANNED, SlotState.UNRESOLVED): "person: released a restored database; it may have been sent",
     (SlotState.QUEUED, SlotState.LEASED): "worker: takes the slot, revocably",
     (SlotState.QUEUED, SlotState.EXPIRED): "beat: start_by or finish_by passed",
     (SlotState.QUEUED, SlotState.PARTIAL): "beat: finish_by passed, some parts accepted",

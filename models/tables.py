@@ -28,7 +28,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, DOUBLE_PRECISION, INTERVAL, JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, DOUBLE_PRECISION, INTERVAL, JSONB, OID, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 Stamp = TIMESTAMP(timezone=True)
@@ -597,3 +597,28 @@ class MessageHash(Base):
         Index("message_hashes_newest_idx", "room_ref", "id"),
         Index("message_hashes_created_idx", "created_at"),
     )
+
+
+class Instance(Base):
+    """One row: which database this is, how far it has come, and whether a person has to look first.
+
+    ``seal_*``: where a beat last vouched for it; ``past``: what a release said of forgotten sends.
+    """
+
+    __tablename__ = "instance"
+    one: Mapped[bool] = mapped_column(primary_key=True, server_default=text("true"))
+    id: Mapped[uuid.UUID] = mapped_column(server_default=text("gen_random_uuid()"))
+    mark: Mapped[int] = mapped_column(server_default=text("0"))
+    word: Mapped[uuid.UUID] = mapped_column(server_default=text("gen_random_uuid()"))
+    marked_at: Mapped[dt.datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    seal_start: Mapped[dt.datetime | None]
+    seal_database: Mapped[int | None] = mapped_column(OID)
+    seal_xid: Mapped[str | None]
+    held_at: Mapped[dt.datetime | None]
+    held_reason: Mapped[str | None]
+    past: Mapped[str | None]
+    past_from: Mapped[dt.datetime | None]
+    past_to: Mapped[dt.datetime | None]
+    released_at: Mapped[dt.datetime | None]
+    released_by: Mapped[str | None]
+    released_note: Mapped[str | None]

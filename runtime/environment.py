@@ -15,6 +15,8 @@ from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
+from runtime.redis_address import is_sentinel, sentinels_of
+
 PREFIX = "JEONGSI_"
 PLAIN = frozenset(
     "database_url redis_url environment log_level kakao_access_token kakao_refresh_token kakao_rest_api_key "
@@ -152,8 +154,15 @@ def check_database_url(url: str | None) -> str | None:
 
 
 def check_redis_url(url: str | None) -> str | None:
-    if url is not None and urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError("a Redis address is needed, like redis://:password@host:6379/0")
+    if url is None:
+        return None
+    if urlsplit(url).scheme not in {"redis", "rediss", "unix", "sentinel"}:
+        raise ValueError(
+            "a Redis address is needed, like redis://:password@host:6379/0, or"
+            " sentinel://:password@host1:26379,host2:26379/0?master=mymaster"
+        )
+    if is_sentinel(url):
+        sentinels_of(url)
     return url
 
 

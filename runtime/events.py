@@ -62,6 +62,9 @@ class Event(StrEnum):
     REPUBLISHED = "beat.republished"
     PREPARED_DROPPED = "beat.prepared_dropped"
     CLOCK_JUMPED = "beat.clock_jumped"
+    INSTANCE_VOUCHED = "instance.vouched"
+    INSTANCE_UNKNOWN = "instance.unknown"
+    INSTANCE_HELD = "instance.held"
     SCHEDULE_UNREADABLE = "schedule.unreadable"
     SLOTS_MISSED = "schedule.slots_missed"
     # Workers and their queues.
@@ -152,6 +155,13 @@ SENTENCES: Mapping[Event, Sentence] = {
     Event.PREPARED_DROPPED: _warning("A prepared batch of {count} was {stale_ms} ms old and thrown away"),
     Event.CLOCK_JUMPED: _error(
         "The database's clock jumped by {jump_s} s; nothing is prepared ahead for {freeze_s} s"
+    ),
+    Event.INSTANCE_VOUCHED: _info("The database is the one that it was; messages may leave it"),
+    Event.INSTANCE_UNKNOWN: _warning(
+        "Nothing is sent until Redis answers: JEONGSI_HOME does not know this database, Redis may"
+    ),
+    Event.INSTANCE_HELD: _error(
+        "Nothing is sent: {reason}. Look with `jeongsi instance show`, then `jeongsi instance release`"
     ),
     Event.SCHEDULE_UNREADABLE: _error("Schedule {schedule_id} cannot be read: {reason}"),
     Event.SLOTS_MISSED: _error("Schedule {schedule_id} missed {count} slots from {start} to {end}: {reason}"),

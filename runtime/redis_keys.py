@@ -1,8 +1,8 @@
 """Every Redis key that is ours, with its purpose and lifetime.
 
-Losing any of them costs time, never a message: the ledger decides. Celery's own keys (the queues' plain
-list names, `_kombu.binding.*`, `celery-task-meta-*`) are not listed; they keep the names that foreign
-Celery clients expect, so no global prefix is set.
+Losing any of them costs time, or for `instance` perhaps a person's look, never a message: the ledger
+decides. Celery's own keys (the queues' plain list names, `_kombu.binding.*`, `celery-task-meta-*`) are not
+listed; they keep the names that foreign Celery clients expect, so no global prefix is set.
 """
 
 from __future__ import annotations
@@ -28,3 +28,11 @@ def workers(queue: str) -> str:
     An entry whose `at` (epoch seconds) is older than 5 s belongs to a dead worker. The hash lives one hour.
     """
     return f"{PREFIX}workers:{queue}"
+
+
+def instances() -> str:
+    """How far each database has come: a hash, its id -> JSON (beat/witness.py), written every 5 s.
+
+    It lives on. Lost together with JEONGSI_HOME/instance.json, a database that is started anew is held.
+    """
+    return f"{PREFIX}instance"

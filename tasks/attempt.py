@@ -139,7 +139,7 @@ def _over_the_point(rt: Engine, attempt: Attempt, part: PartPlan, parcel: PartTo
     )
     hit("send.replied")
     if isinstance(outcome, Accepted) and outcome.candidates:
-        outcome = claimed(attempt.device, parcel.attempt_id, outcome)
+        outcome = claimed(attempt.device, attempt.lease.slot, parcel.attempt_id, outcome)
     fact = _evidence(attempt, part, parcel, outcome, (passed - answer.said_at) * 1000)
     if isinstance(outcome, Accepted) and part is attempt.message.open_parts[-1]:
         return _finish(rt, attempt, part, outcome, fact)

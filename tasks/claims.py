@@ -9,21 +9,22 @@ from uuid import UUID
 from gateways.outcomes import Accepted, Outcome, Unknown
 from models.ledger import devices
 from runtime import database
+from runtime.ids import SlotId
 
 
 def first_free(
-    device: str | None, attempt_id: UUID, candidates: Sequence[tuple[str, ...]]
+    device: str | None, slot: SlotId, attempt_id: UUID, candidates: Sequence[tuple[str, ...]]
 ) -> tuple[str, ...] | None:
-    """The best candidate that no other attempt has, claimed for this one; None: all are somebody else's."""
+    """The best candidate that no other attempt has or may have, claimed for this one; None: there is none."""
     for ids in candidates:
-        if database.retrying(lambda db, ids=ids: devices.claim(db, device or "", ids, attempt_id)):  # type: ignore[misc]
+        if database.retrying(lambda db, ids=ids: devices.claim(db, device or "", ids, attempt_id, slot)):  # type: ignore[misc]
             return ids
     return None
 
 
-def claimed(device: str | None, attempt_id: UUID, outcome: Accepted) -> Outcome:
+def claimed(device: str | None, slot: SlotId, attempt_id: UUID, outcome: Accepted) -> Outcome:
     """The outcome with a message of its own; Unknown if those that were seen belong to other attempts."""
-    ids = first_free(device, attempt_id, outcome.candidates)
+    ids = first_free(device, slot, attempt_id, outcome.candidates)
     if ids is not None:
         return replace(outcome, provider_msg_id=ids[0])
     return Unknown("not_ours", outcome.http_status, None, None, outcome.answer, outcome.wrote_after_ms)

@@ -127,7 +127,7 @@ def _found(rt: Engine, inquiry: Inquiry, part: dict[str, Any], seen: Found) -> F
     slot, attempt_id = inquiry.lease.slot, UUID(part["attempt_id"])
     message_id = seen.provider_msg_id
     if seen.candidates:
-        ours = first_free(_device(inquiry), attempt_id, seen.candidates)
+        ours = first_free(_device(inquiry), slot, attempt_id, seen.candidates)
         if ours is None:
             return _somebody_elses(rt, inquiry, part)
         message_id = ours[0]
@@ -212,7 +212,7 @@ def _settled(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) -> bool:
 
 
 def _age_s(part: dict[str, Any]) -> float:
-    return float(part["since_sending_ms"] or 0.0) / 1000
+    return float(part["settling_ms"] or 0.0) / 1000
 
 
 def _next_look(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) -> float:

@@ -65,11 +65,15 @@ class Engine:
     # -- leases ---------------------------------------------------------------------------------
 
     def lease(self, slots: Sequence[SlotId]) -> list[Lease]:
-        """Ask the ledger for slots; one that is early by at most early_wait_ms is waited for here.
+        """Ask the ledger for slots; one that is early by at most early_wait_ms is waited for here, and so
+        is a database that no beat has vouched for since its server started.
 
         What is leased is kept alive until `done` is said of it.
         """
         answers = self._ask_lease(slots)
+        if any(a.verdict == "held" for a in answers):
+            self.clock.wait(self.settings.early_wait_ms / 1000, self.stopping)
+            answers = self._ask_lease(slots)
         early = [a for a in answers if a.verdict == "early" and a.wait_ms <= self.settings.early_wait_ms]
         if early:
             self.clock.wait(max(a.wait_ms for a in early) / 1000 + 0.001, self.stopping)

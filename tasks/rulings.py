@@ -15,6 +15,8 @@ from tasks.under_way import Attempt, Sent, Step
 
 #: A provider that is looked up cheaply is asked this soon after it accepted.
 CHEAP_LOOKUP_S = 1.0
+#: A database that nobody vouches for yet, mostly for the moment after its start, is asked again this soon.
+HELD_S = 1.0
 #: The database's clock against itself, through two roundings: not worth another round.
 _ROUNDING_S = 0.05
 
@@ -36,6 +38,8 @@ def stopped(attempt: Attempt, answer: PonrAnswer) -> Settle | None:
     match answer.verdict:
         case "room_busy" | "device_busy" | "early":
             return attempt.end(SlotState.WAITING, answer.verdict, delay_s=wait_s)
+        case "held":
+            return attempt.end(SlotState.WAITING, "held", delay_s=HELD_S)
         case "stale_content":
             return attempt.end(SlotState.QUEUED, "stale_content")
         case "quota":

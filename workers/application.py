@@ -12,6 +12,7 @@ from celery.signals import celeryd_init, setup_logging
 from kombu import Exchange, Queue
 
 from runtime.events import configure_logging
+from runtime.redis_address import for_celery
 from runtime.settings import get_settings
 from workers import transport
 
@@ -44,9 +45,11 @@ MODULES = ("tasks.slots", "tasks.messages", "tasks.lifecycle", "tasks.notices", 
 def configuration() -> dict[str, Any]:
     """Celery's settings. Why each is as it is stands in docs/decisions/0003-celery-settings.md."""
     settings = get_settings()
+    address, sentinel = for_celery(settings.needed_redis_url())
     return {
-        "broker_url": settings.needed_redis_url(),
-        "result_backend": settings.needed_redis_url(),
+        "broker_url": address,
+        "result_backend": address,
+        "result_backend_transport_options": dict(sentinel),
         "result_expires": 3600,
         # Exchange '' is a plain list push: bindings lost in a FLUSHALL do not matter, foreign clients
         # need none.
@@ -81,6 +84,7 @@ def configuration() -> dict[str, Any]:
             "health_check_interval": 10,
             "visibility_timeout": 3600,
             "queue_order_strategy": "round_robin",
+            **sentinel,
         },
         "timezone": "Asia/Seoul",
         "enable_utc": True,

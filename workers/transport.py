@@ -28,13 +28,24 @@ class Channel(kombu_redis.Channel):
             return True
 
 
+class SentinelChannel(Channel, kombu_redis.SentinelChannel):
+    """The same, connected to the master that the Sentinels name."""
+
+
 class Transport(kombu_redis.Transport):
     """Stands in for `redis://` and `rediss://`."""
 
     Channel = Channel
 
 
+class SentinelTransport(kombu_redis.SentinelTransport):
+    """Stands in for `sentinel://`."""
+
+    Channel = SentinelChannel
+
+
 def use_everywhere() -> None:
     """Let kombu take this transport for Redis URLs in this process."""
     for scheme in ("redis", "rediss"):
         TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
+    TRANSPORT_ALIASES["sentinel"] = f"{__name__}:SentinelTransport"

@@ -119,8 +119,8 @@ def take_clocks(
 ) -> list[ClockRow]:
     """Lock and return the clocks due before ``until``; must run inside the caller's transaction.
 
-    Clocks that somebody else holds are passed over. A window open to infinity, or beyond what Python
-    can hold, is clamped: no raw SQL may make a row unreadable for us.
+    Clocks that somebody else holds are passed over, and all of them while the database is held. A window
+    open to infinity, or beyond what Python can hold, is clamped: no raw SQL may make a row unreadable for us.
     """
     with db.cursor(row_factory=class_row(ClockRow)) as cursor:
         return cursor.execute(
@@ -128,7 +128,7 @@ def take_clocks(
             " replan_from, due_at, enabled, greatest(valid_from, '1970-01-01 00:00+00') AS valid_from,"
             " greatest(least(valid_until, '9000-01-01 00:00+00'), '1970-01-01 00:00+00') AS valid_until,"
             " grace_s, validity_s, misfire, priority, room_ref FROM schedule_clock"
-            " WHERE due_at <= %s AND NOT schedule_id = ANY(%s::bigint[])"
+            " WHERE due_at <= %s AND NOT ledger_held() AND NOT schedule_id = ANY(%s::bigint[])"
             " AND (%s::bigint[] IS NULL OR schedule_id = ANY(%s::bigint[]))"
             " ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED",
             (until, list(without), only, only, limit),
@@ -253,6 +253,18 @@ def reap(db: Connection, limit: int) -> list[tuple[SlotId, str, str | None]]:
     """Take expired leases; answers slot, new state and why, for each."""
     rows = db.execute("SELECT * FROM reap(%s)", (limit,)).fetchall()
     return [(SlotId(sid, sat), state, reason) for sid, sat, state, reason in rows]
+
+
+def tell_again(db: Connection, slots: Sequence[SlotId], again_s: float) -> list[Due]:
+    """Of these, the slots that are queued: the caller publishes them now, whatever lies in the queue."""
+    if not slots:
+        return []
+    sids, sats = [slot.schedule_id for slot in slots], [slot.slot_at for slot in slots]
+    with db.cursor(row_factory=class_row(Due)) as cursor:
+        return cursor.execute(
+            "SELECT * FROM tell_again(%s::bigint[], %s::timestamptz[], %s)",
+            (sids, sats, dt.timedelta(seconds=again_s)),
+        ).fetchall()
 
 
 def dispatch(

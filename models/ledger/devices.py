@@ -41,10 +41,10 @@ def next_waiter(db: Connection, device: str, again_s: float) -> SlotId | None:
     return None if row is None else SlotId(row[0], row[1])
 
 
-def claim(db: Connection, device: str, message_ids: Sequence[str], attempt: UUID) -> bool:
-    """Say that these messages are this attempt's. False: one of them is another's."""
+def claim(db: Connection, device: str, message_ids: Sequence[str], attempt: UUID, slot: SlotId) -> bool:
+    """Say that these messages are this attempt's of this slot. False: one of them is another's, or may be."""
     row = db.execute(
-        "SELECT message_claim(%s, %s::text[], %s)", (device, list(message_ids), attempt)
+        "SELECT message_claim(%s, %s::text[], %s, %s, %s)", (device, list(message_ids), attempt, *slot)
     ).fetchone()
     return bool(row and row[0])
 

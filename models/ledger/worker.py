@@ -20,10 +20,10 @@ from models.states import AttemptOutcome, Phase, SlotState
 from runtime.ids import SlotId, from_ms
 
 Connection = psycopg.Connection[Any]
-LeaseVerdict = Literal["leased", "early", "taken", "over", "gone"]
+LeaseVerdict = Literal["leased", "early", "taken", "over", "gone", "held"]
 PonrVerdict = Literal[
     "go", "fenced", "cancelled", "expired", "early", "stale_content", "bad_part", "tries", "no_gate",
-    "room_busy", "device_busy", "quota",
+    "room_busy", "device_busy", "quota", "held",
 ]  # fmt: skip
 EvidenceVerdict = Literal["ok", "same", "superseded", "conflict", "no_attempt"]
 

@@ -12,3 +12,8 @@ CREATE OR REPLACE FUNCTION ledger_who() RETURNS text LANGUAGE sql STABLE AS $$
 -- Public id of a slot: schedule id, slot time as Unix milliseconds.
 CREATE OR REPLACE FUNCTION slot_public_id(sid bigint, sat timestamptz) RETURNS text LANGUAGE sql IMMUTABLE AS $$
   SELECT sid::text || '-' || (extract(epoch FROM sat) * 1000)::bigint::text $$;
+
+-- From when on the time since a sending counts: after a jump of the ledger's clock ahead, from the jump. Else an hour that nobody lived through
+-- would pass for settle, and absence be believed while the request is still on its way. Beats note a jump before they take a lease back.
+CREATE OR REPLACE FUNCTION settling_from(sent timestamptz, t timestamptz) RETURNS timestamptz LANGUAGE sql STABLE AS $$
+  SELECT greatest(sent, (SELECT max(i.at) FROM incidents i WHERE i.kind = 'clock_jumped' AND i.at BETWEEN sent AND t)) $$;

@@ -79,7 +79,13 @@ CREATE OR REPLACE FUNCTION kb_schedule_after() RETURNS trigger LANGUAGE plpgsql 
 DECLARE t timestamptz := ledger_now(); on_ boolean := schedule_enabled(NEW); room bigint; rules_ jsonb := schedule_rules(NEW); start_ timestamptz;
 BEGIN
   SELECT id INTO room FROM rooms WHERE room_id = NEW.target_room_id;
-  IF TG_OP = 'UPDATE' THEN t := greatest(t, (SELECT version_from FROM schedule_clock WHERE schedule_id = NEW.id)); END IF;
+  IF TG_OP = 'UPDATE' THEN
+    -- The edit's time is read once its rows are locked: a worker that held a slot meanwhile has passed, or not, before it. Read earlier, a
+    -- slot would have gone out by the old version whose instant lies after the edit. Lock order: the schedule's clock, then its slots.
+    PERFORM 1 FROM schedule_clock WHERE schedule_id = NEW.id FOR UPDATE;
+    PERFORM 1 FROM slots WHERE schedule_id = NEW.id AND ended_at IS NULL ORDER BY slot_at FOR UPDATE;
+    t := greatest(ledger_now(), (SELECT version_from FROM schedule_clock WHERE schedule_id = NEW.id));
+  END IF;
   INSERT INTO kb_schedule_history (schedule_id, version, valid_from, who, op, row, clock)
     VALUES (NEW.id, NEW.version, t, ledger_who(), CASE WHEN NEW.deleted_at IS NOT NULL THEN 'delete' ELSE lower(TG_OP) END,
             to_jsonb(NEW) - ARRAY['last_sent_at', 'next_send_at', 'send_count'],
@@ -105,11 +111,10 @@ BEGIN
   RETURN NULL;
 END $$;
 
--- What an edit at `t` does to slots that are already laid down (design.md section 6, "No instant without a row").
+-- What an edit at `t` does to slots that are already laid down, locked by the caller (design.md section 6, "No instant without a row").
 CREATE OR REPLACE FUNCTION schedule_edit_slots(o kb_schedule, n kb_schedule, t timestamptz) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE why text;
 BEGIN
-  PERFORM 1 FROM slots WHERE schedule_id = n.id AND ended_at IS NULL ORDER BY slot_at FOR UPDATE;
   DELETE FROM slots WHERE schedule_id = n.id AND origin = 'plan' AND slot_at > t AND ended_at IS NULL AND exposed = 0;
   why := CASE WHEN n.deleted_at IS NOT NULL THEN 'deleted' WHEN n.status = 'error' THEN 'schedule_error' WHEN NOT schedule_enabled(n) THEN 'paused'
               WHEN n.target_room_id <> o.target_room_id AND EXISTS (SELECT 1 FROM rooms r WHERE r.room_id = o.target_room_id) THEN 'room_changed' END;   -- else the room was renamed

@@ -24,24 +24,24 @@ BEGIN
     CROSS JOIN LATERAL (SELECT 1 FROM room_quota q WHERE q.room_ref = i.ref AND q.day = i.day FOR UPDATE) q;
 END $$;
 
--- lease: queued -> leased, revocable. Verdicts: leased | early | taken | over | gone.
+-- lease: queued -> leased, revocable. Verdicts: leased | early | taken | over | gone | held.
 --   early: not_before lies ahead by wait_ms; over: start_by or finish_by passed (expire_due closes it);
---   taken: somebody else has it or it is not queued; gone: no such slot (an edit removed it).
+--   taken: somebody else has it or it is not queued; gone: no such slot (an edit removed it); held: nothing may leave this database (ledger_held).
 CREATE OR REPLACE FUNCTION slot_lease(p_sid bigint[], p_sat timestamptz[], p_owner uuid, p_ttl interval)
 RETURNS TABLE (sid bigint, sat timestamptz, verdict text, wait_ms double precision, fence bigint, phase text, content_version int, exposed int,
   finish_ms double precision, age_ms double precision, origin text, dup_risk boolean, reason text, provider_kind text, cancel_requested boolean,
   room_ref bigint, room text, room_name text, channel text, device text, gap_ms int, title text, tz text, content jsonb, parts jsonb)
 LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET cpu_index_tuple_cost = 10 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
-DECLARE t timestamptz; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
+DECLARE t timestamptz; held boolean; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
 BEGIN
   PERFORM 1 FROM (SELECT DISTINCT u.sid, u.sat FROM unnest(p_sid, p_sat) u(sid, sat) ORDER BY 1, 2) i
     CROSS JOIN LATERAL (SELECT 1 FROM slots s WHERE s.schedule_id = i.sid AND s.slot_at = i.sat AND s.slot_at BETWEEN lo AND hi FOR UPDATE) s;
-  t := ledger_now();
+  t := ledger_now(); held := ledger_held();
   RETURN QUERY
   WITH i AS (SELECT DISTINCT u.sid, u.sat FROM unnest(p_sid, p_sat) u(sid, sat)),
   j AS (SELECT i.sid, i.sat, s.schedule_id AS found, s.not_before,
-          CASE WHEN s.schedule_id IS NULL THEN 'gone' WHEN s.state <> 'queued' THEN 'taken' WHEN s.not_before > t THEN 'early'
+          CASE WHEN s.schedule_id IS NULL THEN 'gone' WHEN held THEN 'held' WHEN s.state <> 'queued' THEN 'taken' WHEN s.not_before > t THEN 'early'
                WHEN s.phase = 'send' AND (s.cancel_requested OR s.finish_by < t OR (s.admitted_at IS NULL AND s.start_by < t)) THEN 'over'
                ELSE 'leased' END AS verdict
         FROM i LEFT JOIN LATERAL (SELECT o.* FROM slots o WHERE o.schedule_id = i.sid AND o.slot_at = i.sat AND o.slot_at BETWEEN lo AND hi OFFSET 0) s ON true),
@@ -56,7 +56,7 @@ BEGIN
            'send_interval_seconds', h.row -> 'send_interval_seconds', 'tz', h.row -> 'tz') END,
          (SELECT jsonb_agg(jsonb_build_object('ord', p.ord, 'kind', p.kind, 'body', p.body, 'image_id', p.image_id, 'image_ids', p.image_ids, 'state', p.state, 'idem_key', p.idem_key,
               'gap_ms', p.gap_ms, 'tries', p.tries, 'misses', p.misses, 'tainted', p.tainted, 'attempt_id', p.attempt_id, 'provider_msg_id', p.provider_msg_id,
-              'since_sending_ms', extract(epoch FROM t - p.sending_at)::float8 * 1000, 'since_done_ms', extract(epoch FROM t - p.done_at)::float8 * 1000,
+              'since_sending_ms', extract(epoch FROM t - p.sending_at)::float8 * 1000, 'settling_ms', extract(epoch FROM t - settling_from(p.sending_at, t))::float8 * 1000, 'since_done_ms', extract(epoch FROM t - p.done_at)::float8 * 1000,
               'reaped', a.reason = 'lease_expired', 'before', a.baseline) ORDER BY p.ord)
             FROM parts p LEFT JOIN attempts a ON a.slot_at = p.slot_at AND a.attempt_id = p.attempt_id WHERE p.schedule_id = u.schedule_id AND p.slot_at = u.slot_at)
     FROM j LEFT JOIN u ON u.schedule_id = j.sid AND u.slot_at = j.sat
@@ -82,14 +82,14 @@ END $$;
 
 -- point of no return, one part per slot, a wave at a time (exactly-once.md R5). The caller may write only after this COMMIT is
 -- acknowledged. Verdicts: go | fenced | cancelled | expired | early | stale_content | bad_part | tries | no_gate | room_busy |
--- device_busy | quota. `p_device`: the device that carries one message at a time, where the provider is one; NULL: the room's own, if it has one.
+-- device_busy | quota | held. `p_device`: the device that carries one message at a time, where the provider is one; NULL: the room's own, if it has one.
 -- `p_before`: what the provider looked like, kept with the attempt for whoever looks it up. `p_parts` lays the parts down (rendered text, image ids, order) while nothing of the slot is at risk.
 CREATE OR REPLACE FUNCTION part_ponr(p_sid bigint[], p_sat timestamptz[], p_ord smallint[], p_fence bigint[], p_attempt uuid[], p_version int[],
   p_hold interval[], p_kind text[], p_parts jsonb[], p_device text[], p_device_hold interval[], p_before jsonb[], p_owner uuid, p_need interval, p_max_tries int)
 RETURNS TABLE (sid bigint, sat timestamptz, verdict text, wait_ms double precision, fence bigint)
 LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET cpu_index_tuple_cost = 10 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
-DECLARE t timestamptz; today date; verdicts text[]; waits double precision[]; fences bigint[]; rooms_ bigint[]; devices_ text[]; channels_ text[]; risks boolean[]; laid_before boolean;
+DECLARE t timestamptz; today date; verdicts text[]; waits double precision[]; fences bigint[]; rooms_ bigint[]; devices_ text[]; channels_ text[]; risks boolean[]; laid_before boolean; held boolean;
   fresh boolean[]; free_froms timestamptz[]; lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
 BEGIN
   SELECT array_agg(o.room_ref), array_agg(o.device) || p_device INTO rooms_, devices_
@@ -101,11 +101,12 @@ BEGIN
       ORDER BY 1 ON CONFLICT DO NOTHING;   -- a device never goes without its gate
     PERFORM devices_lock(devices_);
   END IF;
-  t := ledger_now(); today := korean_day(t);     -- after the lock waits, not before them
+  t := ledger_now(); today := korean_day(t); held := ledger_held();     -- after the lock waits, not before them
   WITH i AS (SELECT * FROM unnest(p_sid, p_sat, p_ord, p_fence, p_attempt, p_version, p_hold, p_kind, p_parts, p_device) WITH ORDINALITY
                AS i(sid, sat, ord, f, aid, version, hold, pkind, laid, dev, n)),
   j AS (SELECT i.*, s.fence AS s_fence, s.dup_risk, p.state AS part_state, s.room_ref, s.priority, s.quota_day, s.exposed, coalesce(i.dev, r.device) AS device, r.channel, r.gap_ms, g.free_at AS room_free, d.free_at AS device_free, CASE
       WHEN s.schedule_id IS NULL OR s.state <> 'leased' OR s.fence <> i.f OR s.owner <> p_owner OR s.phase <> 'send' OR s.lease_until < t THEN 'fenced'
+      WHEN held THEN 'held'
       WHEN s.cancel_requested THEN 'cancelled'
       WHEN t > s.finish_by THEN 'expired'
       WHEN t < s.slot_at THEN 'early'
@@ -411,7 +412,7 @@ BEGIN
             CROSS JOIN LATERAL (SELECT 1 FROM slots o WHERE o.schedule_id = i.sid AND o.slot_at = i.sat AND o.slot_at BETWEEN lo AND hi
               AND o.state || '' = 'leased' AND o.phase = 'confirm' AND o.fence = i.f AND o.owner = p_owner AND o.lease_until + interval '0' > t OFFSET 0) o) i
     WHERE p.schedule_id = i.sid AND p.slot_at = i.sat AND p.ord = i.ord AND (p.slot_at BETWEEN lo AND hi OR p.slot_at = hi) AND p.attempt_id = i.aid
-      AND (p.state = 'unknown' OR (i.proven AND p.state = 'accepted')) AND p.sending_at + i.wait <= t
+      AND (p.state = 'unknown' OR (i.proven AND p.state = 'accepted')) AND (i.wait = interval '0' OR settling_from(p.sending_at, t) + i.wait <= t)
     RETURNING p.schedule_id, p.slot_at, p.ord, CASE WHEN i.proven THEN p.attempt_id END AS aid)
   SELECT array_agg(schedule_id), array_agg(slot_at), array_agg(r.ord), array_agg(aid) INTO sids, sats, ords, provens FROM r;
   WITH a AS (UPDATE attempts a SET exposed = false FROM unnest(sids, sats, provens) i(sid, sat, aid)
@@ -436,5 +437,5 @@ END $$;
 
 -- take: a worker that lost Redis claims queued slots straight from the ledger; the lease that follows decides.
 CREATE OR REPLACE FUNCTION slot_poll(p_phase text, p_limit int) RETURNS TABLE (sid bigint, sat timestamptz) LANGUAGE sql AS $$
-  SELECT schedule_id, slot_at FROM slots WHERE state = 'queued' AND phase = p_phase AND not_before <= (SELECT ledger_now())
+  SELECT schedule_id, slot_at FROM slots WHERE state = 'queued' AND phase = p_phase AND not_before <= (SELECT ledger_now()) AND NOT ledger_held()
    ORDER BY finish_by, priority, slot_at, schedule_id LIMIT p_limit FOR UPDATE SKIP LOCKED $$;

@@ -24,10 +24,15 @@ BEGIN
     RETURNING s.schedule_id, s.slot_at;
 END $$;
 
--- This attempt says that these messages on the device are its own. False: another attempt said so of one of them, and nothing was noted.
-CREATE OR REPLACE FUNCTION message_claim(p_device text, p_ids text[], p_attempt uuid) RETURNS boolean LANGUAGE plpgsql AS $$
-DECLARE added text[];
+-- This attempt says that these messages on the device are its own. False: another attempt said so of one of them, or may yet, and nothing
+-- was noted. May yet: another slot has taken the room since, and a message is newer than what that one found in the room when it began.
+CREATE OR REPLACE FUNCTION message_claim(p_device text, p_ids text[], p_attempt uuid, p_sid bigint, p_sat timestamptz) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE added text[]; began bigint;
 BEGIN
+  SELECT min((a.baseline ->> 'last_id')::bigint) INTO began FROM slots s JOIN room_gate g ON g.room_ref = s.room_ref
+    JOIN attempts a ON a.schedule_id = g.holder_schedule AND a.slot_at = g.holder_slot
+   WHERE s.schedule_id = p_sid AND s.slot_at = p_sat AND (g.holder_schedule, g.holder_slot) <> (p_sid, p_sat);
+  IF EXISTS (SELECT 1 FROM unnest(p_ids) x(id) WHERE x.id ~ '^[0-9]{1,18}$' AND x.id::bigint > began) THEN RETURN false; END IF;
   WITH n AS (INSERT INTO device_messages (device, message_id, attempt_id) SELECT p_device, x.id, p_attempt FROM unnest(p_ids) x(id) ORDER BY x.id ON CONFLICT DO NOTHING RETURNING message_id)
   SELECT array_agg(n.message_id) INTO added FROM n;
   IF EXISTS (SELECT 1 FROM device_messages m WHERE m.device = p_device AND m.message_id = ANY (p_ids) AND m.attempt_id <> p_attempt) THEN

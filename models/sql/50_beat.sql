@@ -1,19 +1,30 @@
 -- What beats say to the ledger. Any number of beats may say it at once: rows are taken with SKIP LOCKED.
+-- While the database is held (ledger_held) none of it moves a slot: what may have been sent must not be called expired, skipped or due.
 
 -- Lay promised slots down. A slot that stands already is left alone: the primary key is what makes N planners safe.
 -- The fence starts at version * 2^20, so that a slot laid down again after an edit outranks its former life.
 -- p_cancel: the reason, where an edit called a slot off after its time and before it was laid down.
+-- An instant of a time that a restored database may have forgotten ends as a person said at the release (instance_release).
 CREATE OR REPLACE FUNCTION plan_slots(p_sid bigint[], p_sat timestamptz[], p_version int[], p_start_by timestamptz[], p_finish_by timestamptz[], p_superseded boolean[],
   p_expired boolean[], p_room bigint[], p_priority smallint[], p_latest boolean[], p_kind text[], p_cancel text[]) RETURNS int LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
-DECLARE n int; t timestamptz := ledger_now(); m timestamptz := clock_timestamp();
+DECLARE n int; t timestamptz := ledger_now(); m timestamptz := clock_timestamp(); forgot instance%ROWTYPE;
 BEGIN
+  SELECT * INTO forgot FROM instance WHERE past IN ('unresolved', 'expire') AND past_to >= (SELECT min(x) FROM unnest(p_sat) x);
   INSERT INTO slots (schedule_id, slot_at, kind, content_version, fence, not_before, start_by, finish_by, superseded, room_ref, priority, keep_latest, state, reason, ended_at)
     SELECT i.sid, i.sat, i.kind, i.version, i.version::bigint << 20, i.sat, i.start_by, i.finish_by, i.superseded, i.room, i.priority, i.latest,
-           CASE WHEN i.expired THEN 'expired' ELSE 'planned' END, CASE WHEN i.expired THEN 'scheduler_down' END, CASE WHEN i.expired THEN t END
-      FROM unnest(p_sid, p_sat, p_version, p_start_by, p_finish_by, p_superseded, p_expired, p_room, p_priority, p_latest, p_kind)
-        i(sid, sat, version, start_by, finish_by, superseded, expired, room, priority, latest, kind) ORDER BY i.sid, i.sat   -- two planners never wait in a circle
+           CASE WHEN i.late THEN 'expired' ELSE 'planned' END, CASE WHEN i.late THEN 'scheduler_down' END, CASE WHEN i.late THEN t END
+      FROM (SELECT x.*, x.expired AND (forgot.past_to IS NULL OR x.sat > forgot.past_to OR x.finish_by < forgot.past_from) AS late
+              FROM unnest(p_sid, p_sat, p_version, p_start_by, p_finish_by, p_superseded, p_expired, p_room, p_priority, p_latest, p_kind)
+                x(sid, sat, version, start_by, finish_by, superseded, expired, room, priority, latest, kind)) i
+      ORDER BY i.sid, i.sat   -- two planners never wait in a circle
     ON CONFLICT DO NOTHING;
   GET DIAGNOSTICS n = ROW_COUNT;
+  IF forgot.past_to IS NOT NULL THEN   -- not of a schedule that was made after the release
+    UPDATE slots s SET state = CASE forgot.past WHEN 'expire' THEN 'expired' ELSE 'unresolved' END, reason = 'restored', ended_at = t, fence = s.fence + 1
+      FROM unnest(p_sid, p_sat) i(sid, sat)
+     WHERE s.schedule_id = i.sid AND s.slot_at = i.sat AND s.state = 'planned' AND s.created_at >= m AND s.slot_at <= forgot.past_to AND s.finish_by >= forgot.past_from
+       AND EXISTS (SELECT 1 FROM kb_schedule_history h WHERE h.schedule_id = i.sid AND h.valid_from <= forgot.past_to);
+  END IF;
   IF array_length(array_remove(p_cancel, NULL), 1) > 0 THEN
     UPDATE slots s SET state = 'cancelled', reason = i.why, ended_at = t, fence = s.fence + 1 FROM unnest(p_sid, p_sat, p_cancel) i(sid, sat, why)
      WHERE s.schedule_id = i.sid AND s.slot_at = i.sat AND i.why IS NOT NULL AND s.state = 'planned' AND s.created_at >= m;
@@ -38,6 +49,7 @@ END $$;
 CREATE OR REPLACE FUNCTION expire_due(p_limit int, p_ahead interval DEFAULT '0') RETURNS int LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE n int; t timestamptz := ledger_now();
 BEGIN
+  IF ledger_held() THEN RETURN 0; END IF;
   WITH late AS (SELECT schedule_id, slot_at FROM slots WHERE state IN ('planned', 'waiting', 'queued') AND phase = 'send' AND admitted_at IS NULL AND start_by < t
                 UNION SELECT schedule_id, slot_at FROM slots WHERE state IN ('planned', 'waiting', 'queued') AND phase = 'send' AND finish_by < t
                 UNION SELECT schedule_id, slot_at FROM slots WHERE cancel_requested AND state IN ('planned', 'waiting', 'queued') AND phase = 'send' LIMIT p_limit),
@@ -61,6 +73,7 @@ END $$;
 CREATE OR REPLACE FUNCTION coalesce_due(p_ahead interval, p_limit int) RETURNS int LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE n int; t timestamptz := ledger_now();
 BEGIN
+  IF ledger_held() THEN RETURN 0; END IF;
   WITH c AS (SELECT s.schedule_id, s.slot_at FROM slots s WHERE s.state = 'planned' AND s.keep_latest AND s.not_before <= t
       AND EXISTS (SELECT 1 FROM slots x WHERE x.schedule_id = s.schedule_id AND x.slot_at > s.slot_at AND x.slot_at <= t + p_ahead AND x.origin = 'plan' AND x.ended_at IS NULL)
       ORDER BY s.schedule_id, s.slot_at LIMIT p_limit FOR UPDATE SKIP LOCKED)
@@ -73,6 +86,7 @@ CREATE OR REPLACE FUNCTION reap(p_limit int, p_max_spins int DEFAULT 5) RETURNS 
 #variable_conflict use_column
 DECLARE t timestamptz := ledger_now(); sids bigint[]; sats timestamptz[];
 BEGIN
+  IF ledger_held() THEN RETURN; END IF;
   SELECT array_agg(c.schedule_id), array_agg(c.slot_at) INTO sids, sats FROM (SELECT s.schedule_id, s.slot_at FROM slots s WHERE s.state = 'leased' AND s.lease_until < t
     ORDER BY s.lease_until LIMIT p_limit FOR UPDATE SKIP LOCKED) c;
   IF sids IS NULL THEN RETURN; END IF;
@@ -97,6 +111,7 @@ RETURNS TABLE (sid bigint, sat timestamptz, phase text, not_before timestamptz, 
 #variable_conflict use_column
 DECLARE t timestamptz := ledger_now();
 BEGIN
+  IF ledger_held() THEN RETURN; END IF;
   RETURN QUERY WITH c AS (SELECT s.schedule_id, s.slot_at, s.room_ref FROM slots s WHERE s.state IN ('planned', 'waiting') AND s.not_before <= p_until
       ORDER BY s.not_before, s.priority, s.slot_at, s.schedule_id LIMIT p_limit FOR UPDATE SKIP LOCKED)
     UPDATE slots s SET state = 'queued', republish_at = CASE WHEN s.not_before > t THEN s.not_before + p_again_prepared ELSE t + p_again END
@@ -111,6 +126,7 @@ RETURNS TABLE (sid bigint, sat timestamptz, phase text, not_before timestamptz, 
 #variable_conflict use_column
 DECLARE t timestamptz := ledger_now();
 BEGIN
+  IF ledger_held() THEN RETURN; END IF;
   RETURN QUERY WITH c AS (SELECT s.schedule_id, s.slot_at FROM slots s WHERE s.state = 'queued' AND s.phase = p_phase AND s.republish_at <= t
       ORDER BY s.republish_at, s.finish_by LIMIT p_limit FOR UPDATE SKIP LOCKED),
     u AS (UPDATE slots s SET republish_at = t + p_again FROM c WHERE s.schedule_id = c.schedule_id AND s.slot_at = c.slot_at RETURNING s.*)
@@ -118,12 +134,29 @@ BEGIN
      ORDER BY u.priority, u.slot_at, u.schedule_id;
 END $$;
 
--- What there is to do and when, by index probes alone, so that an idle tick costs one round trip. NULL: nothing.
+-- Slots that were just taken back from the dead: their hint is certainly gone, so they are told anew at once, however long the queue is.
+-- (Left to `republish`, they would wait until the queue is short, and in a backlog every newer slot would go before them.)
+CREATE OR REPLACE FUNCTION tell_again(p_sid bigint[], p_sat timestamptz[], p_again interval)
+RETURNS TABLE (sid bigint, sat timestamptz, phase text, not_before timestamptz, priority smallint, channel text, device text)
+LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET cpu_index_tuple_cost = 10 SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE t timestamptz := ledger_now(); lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
+BEGIN
+  RETURN QUERY WITH free AS (SELECT s.* FROM unnest(p_sid, p_sat) i(sid, sat)
+      CROSS JOIN LATERAL (SELECT o.schedule_id, o.slot_at FROM slots o WHERE o.schedule_id = i.sid AND o.slot_at = i.sat AND o.slot_at BETWEEN lo AND hi
+        AND o.state || '' = 'queued' FOR UPDATE SKIP LOCKED) s),
+    u AS (UPDATE slots s SET republish_at = t + p_again FROM free WHERE s.schedule_id = free.schedule_id AND s.slot_at = free.slot_at AND (s.slot_at BETWEEN lo AND hi OR s.slot_at = hi) RETURNING s.*)
+    SELECT u.schedule_id, u.slot_at, u.phase, u.not_before, u.priority, r.channel, r.device FROM u LEFT JOIN rooms r ON r.id = u.room_ref
+     ORDER BY u.priority, u.slot_at, u.schedule_id;
+END $$;
+
+-- What there is to do and when, by index probes alone, so that an idle tick costs one round trip. NULL: nothing; all of it while held.
 CREATE OR REPLACE FUNCTION beat_agenda() RETURNS TABLE (at timestamptz, dispatch_at timestamptz, expire_at timestamptz, lease_until timestamptz,
   send_again_at timestamptz, confirm_again_at timestamptz, plan_at timestamptz, dirty boolean) LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 BEGIN
-  at := ledger_now();
+  at := ledger_now(); dirty := false;
+  IF ledger_held() THEN RETURN NEXT; RETURN; END IF;
   dispatch_at := (SELECT min(not_before) FROM slots WHERE state IN ('planned', 'waiting'));
   expire_at := least((SELECT min(start_by) FROM slots WHERE state IN ('planned', 'waiting', 'queued') AND phase = 'send' AND admitted_at IS NULL),
                      (SELECT min(finish_by) FROM slots WHERE state IN ('planned', 'waiting', 'queued') AND phase = 'send'),

@@ -34,7 +34,7 @@ BEGIN
   IF NOT FOUND OR o.ended_at IS NULL THEN RETURN NULL; END IF;
   t := date_trunc('milliseconds', ledger_now());
   WHILE EXISTS (SELECT 1 FROM slots WHERE schedule_id = p_sid AND slot_at = t) LOOP t := t + interval '1 ms'; END LOOP;
-  SELECT coalesce(bool_or((p.tainted OR p.state = 'unknown') AND NOT (o.provider_kind IS NOT DISTINCT FROM 'key' AND p.sending_at + p_key_ttl > t)), false) INTO risk
+  SELECT o.reason IS NOT DISTINCT FROM 'restored' OR coalesce(bool_or((p.tainted OR p.state = 'unknown') AND NOT (o.provider_kind IS NOT DISTINCT FROM 'key' AND p.sending_at + p_key_ttl > t)), false) INTO risk
     FROM parts p WHERE p.schedule_id = p_sid AND p.slot_at = p_sat;
   INSERT INTO slots (schedule_id, slot_at, kind, origin, room_ref, content_version, priority, not_before, start_by, finish_by, fence, dup_risk, resend_of)
     VALUES (p_sid, t, o.kind, 'resend', o.room_ref, o.content_version, o.priority, t, t + least(p_grace, p_validity), t + p_validity, o.content_version::bigint << 20, risk, slot_public_id(p_sid, p_sat));

@@ -7,6 +7,7 @@ import typer
 from ops.cli import (
     db,
     exchange,  # noqa: F401 - adds its commands to the schedule group
+    instance,
     messages,
     notices,
     rooms,
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command(epilog=example("jeongsi up", "jeongsi up --for 90"))(system.up)
 app.command(epilog=example("jeongsi doctor", "jeongsi doctor --json"))(system.doctor)
 app.add_typer(db.app, name="db")
+app.add_typer(instance.app, name="instance")
 app.add_typer(rooms.app, name="room")
 app.add_typer(schedules.app, name="schedule")
 app.add_typer(messages.app, name="message")

@@ -9,6 +9,7 @@ from typing import Any, Final
 import psycopg
 
 from models import migrate
+from models.ledger import instance
 from ops.doctor.finding import Finding, fail, ok, warn
 from runtime.clock import clock
 from runtime.settings import Settings
@@ -31,6 +32,7 @@ def findings(db: Connection, settings: Settings) -> Iterator[Finding]:
         yield fail("migrations", str(needed), "run `jeongsi db upgrade`")
         return
     yield ok("migrations", "this version's tables and functions")
+    yield _instance(db)
     yield _zone(db)
     yield _partitions(db)
     yield _beats(db)
@@ -70,6 +72,21 @@ def _clock(db: Connection) -> Finding:
     if abs(offset_ms) >= CLOCK_FAIL_MS:
         return fail("clocks", found, todo)
     return warn("clocks", found, todo) if abs(offset_ms) >= CLOCK_WARN_MS else ok("clocks", found)
+
+
+def _instance(db: Connection) -> Finding:
+    """Whether anything may leave this database."""
+    found = instance.standing(db)
+    if found is None:
+        todo = "run `INSERT INTO instance DEFAULT VALUES` as the database's owner"
+        return fail("instance", "its row is missing: nothing is sent", todo)
+    if found.held_at is not None:
+        todo = "look with `jeongsi instance show`, then `jeongsi instance release --note …`"
+        return fail("instance", f"nothing is sent: {found.held_reason}", todo)
+    if found.held:
+        todo = "start a beat, and see that it reaches Redis or has its JEONGSI_HOME: it looks and vouches"
+        return fail("instance", "no beat has looked at this database since its server started", todo)
+    return ok("instance", f"vouched for, mark {found.mark}")
 
 
 def _zone(db: Connection) -> Finding:

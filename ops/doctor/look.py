@@ -14,6 +14,7 @@ from models.queries.health import health
 from ops.doctor import broker, host, kakao, ledger
 from ops.doctor.finding import Finding, fail
 from runtime.environment import is_secret, variable
+from runtime.redis_client import client_of
 from runtime.settings import Settings
 
 
@@ -89,7 +90,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
     if settings.redis_url is None:
         yield fail("redis", "none is known", "start it with `make up`, or set REDIS_URL")
         return
-    client = redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
+    client = client_of(settings.redis_url, socket_timeout=2, connect_timeout=2)
     try:
         with closing(client):
             yield from broker.findings(client)

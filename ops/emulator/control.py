@@ -1,7 +1,8 @@
 """`/_control`: scripting the emulator from another process.
 
 GET  /_control/receipts?since=N   effects with a number above N
-GET  /_control/requests           every request seen, with the fault it met
+GET  /_control/requests           every send and look-up seen, with the fault it met
+GET  /_control/kakao              the same of Kakao's own API
 GET  /_control/faults             rules with their hits, rates, seed, counts
 POST /_control/faults             {"rules": [{"fault", "room", "key", "path", "channel", "count", "delay_s"}],
                                    "rates": {"429": 0.01}, "rate": 0.02, "clear": true}
@@ -38,6 +39,8 @@ def handle(emulator: Emulator, method: str, name: str, target: str, body: bytes)
                 return Answer(200, {"receipts": [asdict(one) for one in emulator.receipts.all(since)]})
             case "GET", "requests":
                 return Answer(200, {"requests": list(emulator.requests)})
+            case "GET", "kakao":
+                return Answer(200, {"requests": list(emulator.kakao.requests)})
             case "GET", "faults":
                 return Answer(200, emulator.faults.state())
             case "POST", "faults":

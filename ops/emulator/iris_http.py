@@ -48,6 +48,10 @@ def _query(handler: Handler, device: IrisDevice, path: str, body: bytes) -> None
 def _reply(handler: Handler, device: IrisDevice, path: str, body: bytes) -> None:
     key, attempt = handler.headers.get("Idempotency-Key"), handler.headers.get("X-Attempt-Id")
     rule = handler.emulator.faults.choose(device.channel, None, key, path, lookup=False)
+    handler.emulator.requests.append(
+        {"at": handler.emulator.now(), "channel": device.channel, "method": "POST", "path": path, "key": key,
+         "attempt": attempt, "fault": rule.fault if rule else None}
+    )  # fmt: skip
     if rule is not None and rule.fault == "500_before":
         handler._answer(_error(_BEFORE))
         return

@@ -25,6 +25,7 @@ from ops.local.processes import Child, Plan, stop_all
 from ops.local.servers import PostgresServer, ValkeyServer
 from runtime import redis_keys
 from runtime.clock import clock
+from runtime.redis_client import client_of
 from runtime.settings import Settings
 
 READY_S = 30.0
@@ -229,7 +230,7 @@ class Stack:
         if ticked is None or (clock().now() - ticked).total_seconds() > 3:
             return "beat-1"
         try:
-            with redis.Redis.from_url(self.redis_url, socket_timeout=2) as client:
+            with client_of(self.redis_url, socket_timeout=2, connect_timeout=2) as client:
                 if len(_living(client, "send")) < send_workers:
                     return "send-1"
                 if not _living(client, "confirm"):

@@ -107,6 +107,15 @@ def _dispatched(facts: Facts, slot: SlotRow) -> Gate:
             f"no scheduler dispatched it before start_by {facts.clock(slot.start_by)}",
             slot.ended_at,
         )
+    if slot.reason == "restored" and slot.ended_at is not None:
+        return stopped(
+            "dispatched",
+            "the database had forgotten whether it was sent, and was released"
+            f" {_ended_by(facts, slot)}: look into the room",
+            slot.ended_at,
+        )
+    if first is None and facts.is_held:
+        return ahead("dispatched", facts.held_told)
     if first is None:
         due = f"due at {facts.clock(slot.not_before)}" if slot.ended_at is None else "it was never dispatched"
         return ahead("dispatched", due)
@@ -130,6 +139,8 @@ def _worker(facts: Facts, slot: SlotRow) -> Gate:
         return stopped(
             "worker", f"no worker took it before start_by {facts.clock(slot.start_by)}", slot.ended_at
         )
+    if slot.admitted_at is None and facts.is_held and any(move.new == "queued" for move in log):
+        return ahead("worker", facts.held_told)
     if slot.admitted_at is None:
         since = next((move.at for move in log if move.new == "queued"), None)
         return ahead(

@@ -13,6 +13,8 @@ from psycopg.rows import class_row
 
 from beat.recurrence import RuleError, Rules, Window, parse_rules, zone_of
 from models import queries
+from models.ledger import instance
+from models.ledger.instance import Standing
 from models.queries import Incident, LogRow, SlotDetail
 from runtime.ids import SlotId
 from runtime.settings import Settings, get_settings
@@ -85,11 +87,27 @@ class Facts:
     incidents: list[Incident]
     last_tick: dt.datetime | None
     settings: Settings
+    instance: Standing | None
 
     @property
     def version(self) -> Version | None:
         """The version in force at the instant."""
         return None if self.force is None else self.versions[self.force]
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing leaves this database now."""
+        return self.instance is None or self.instance.held
+
+    @property
+    def held_told(self) -> str:
+        """Why, and what ends it."""
+        if self.instance is None or self.instance.held_at is None:
+            return "nothing is sent before a beat has looked at this database: `jeongsi doctor`"
+        since = self.clock(self.instance.held_at)
+        return (
+            f"nothing is sent since {since}: {self.instance.held_reason}; `jeongsi instance release` ends it"
+        )
 
     def clock(self, at: dt.datetime, *, ms: bool = False) -> str:
         """A time as people read it, in the schedule's zone."""
@@ -130,7 +148,7 @@ def facts_of(db: Connection, asked: SlotId) -> Facts:
     force = _in_force(versions, asked.slot_at)
     return Facts(
         asked, now[0], _zone(versions, force), versions, force, detail, queries.log_of(db, asked), incidents,
-        queries.last_tick(db), get_settings(),
+        queries.last_tick(db), get_settings(), instance.standing(db),
     )  # fmt: skip
 
 

@@ -222,6 +222,8 @@ def _laid_down(facts: Facts) -> Gate:
         return ahead(
             "laid_down", f"its row is laid down ahead of its time, at about {facts.clock(at - horizon)}"
         )
+    if facts.is_held:
+        return ahead("laid_down", facts.held_told)
     if at > facts.now or facts.last_tick is None or facts.last_tick < at:
         return ahead("laid_down", "its row is laid down at the next tick")
     if at < facts.now - dt.timedelta(days=facts.settings.ledger_days):

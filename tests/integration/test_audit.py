@@ -500,6 +500,19 @@ def test_receipts_i2_a_double_that_a_person_risked_is_counted_apart(world: World
     assert (report.receipts.duplicates["lookup"], report.receipts.flagged_duplicates) == (0, 1)
 
 
+def test_i4_accepted_and_then_not_to_be_looked_up_is_a_case_for_a_person(
+    world: World, tmp_path: Path
+) -> None:
+    slot = world.once()
+    world.go_to(slot)
+    passed = world.send(world.take_up(slot))
+    world.wait(passed, "confirm", 15, phase=Phase.CONFIRM)
+    assert world.settle(
+        world.confirm_now(slot), SlotState.UNRESOLVED, "lookup_unavailable", phase=Phase.CONFIRM
+    )
+    assert judged(world, tmp_path).violations == []
+
+
 def test_receipts_i4_accepted_but_never_received(world: World, tmp_path: Path) -> None:
     delivered(world)
     world.advance(1)
@@ -555,6 +568,24 @@ def test_receipts_i9_parts_out_of_order(world: World, tmp_path: Path) -> None:
     assert judged(world, tmp_path).ok
     world.receipts[0]["at"] = world.receipts[1]["at"] + 0.001
     assert broken(world, tmp_path) == {"I9"}
+
+
+def test_a_part_that_was_said_to_be_accepted_and_was_not_delivered_may_come_after_its_successors(
+    world: World, tmp_path: Path
+) -> None:
+    slot = world.once()
+    world.go_to(slot)
+    first = world.send(world.take_up(slot), bodies=("하나", "둘"), arrives=False)
+    world.advance(1)
+    second = world.send(first, ord=1)
+    world.wait(second, "confirm", 15, phase=Phase.CONFIRM)
+    world.advance(60)
+    lease = world.take_up(slot)
+    assert world.resolve_part(lease, 0, first.attempt_id, wait_s=60.0, proven=True)
+    world.wait(lease, "retry", 0)
+    world.go_to(world.now)
+    assert world.settle(world.send(world.take_up(slot)), SlotState.DELIVERED, "accepted")
+    assert judged(world, tmp_path).violations == []
 
 
 def test_receipts_i10_a_receipt_of_an_attempt_that_nobody_made(world: World, tmp_path: Path) -> None:

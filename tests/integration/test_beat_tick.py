@@ -55,6 +55,12 @@ def turns(beat: LedgerScheduler, count: int = 3) -> None:
         beat.turn()
 
 
+def turned_to(beat: LedgerScheduler, world: RealWorld, states: list[str]) -> bool:
+    """Some turns more; whether the slots stand so."""
+    turns(beat)
+    return world.states() == states
+
+
 def test_a_due_slot_is_planned_queued_and_pushed(
     beat: LedgerScheduler, world: RealWorld, queue: Queue
 ) -> None:
@@ -213,6 +219,25 @@ def test_a_slot_of_a_silent_worker_is_taken_back_and_published(
     assert world.states() == ["queued"]
 
 
+def test_a_slot_of_a_silent_worker_is_told_at_once_however_long_the_queue_is(
+    beat: LedgerScheduler, world: RealWorld, queue: Queue
+) -> None:
+    world.at(0.0)
+    turns(beat)
+    eventually(queue.hints, 2.0)
+    (told,) = queue.take()
+    slot = SlotId.parse(told)
+    (lease,) = worker.lease(world.db, [slot], uuid4(), 0.05)
+    assert lease.verdict == "leased"
+    queue.client.lpush("send", *(["what others wait for"] * 200))
+
+    eventually(lambda: beat.turn() >= 0 and queue.client.llen("send") == 201, 3.0)
+
+    turns(beat)
+    assert queue.client.llen("send") == 201  # once
+    assert body_of(queue.client.lindex("send", 0))["slots"] == [str(slot)]  # type: ignore[arg-type]
+
+
 def test_an_edit_by_raw_sql_takes_effect_within_a_second(
     beat: LedgerScheduler, world: RealWorld, queue: Queue
 ) -> None:
@@ -286,8 +311,7 @@ def test_a_turn_without_a_database_does_not_raise_and_the_next_one_works(
             db.autocommit = True
             world = RealWorld(db)
             world.at(0.0)
-            turns(beat)
-            assert world.states() == ["queued"]
+            eventually(lambda: turned_to(beat, world, ["queued"]))  # once it has looked
     finally:
         beat.close()
 

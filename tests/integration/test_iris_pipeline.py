@@ -13,11 +13,13 @@ from gateways.iris.adapter import IrisAdapter
 from gateways.message import PartToSend, RoomAddress
 from gateways.outcomes import NotSent, RejectedFinal
 from gateways.registry import adapter_for
+from models.ledger import devices
 from models.ledger.worker import Ponr
 from ops.audit import audit
 from ops.doctor import iris
 from ops.emulator import Emulator, Rule
 from ops.why import why
+from runtime.ids import SlotId
 from runtime.settings import get_settings
 from tests.support.sending import Sending
 
@@ -130,6 +132,24 @@ def test_the_same_text_twice_in_a_room_is_two_messages(sending: Sending) -> None
 
     ids = {row["provider_msg_id"] for row in sending.rows("SELECT provider_msg_id FROM attempts")}
     assert (len(ids), sending.receipts()) == (2, 2)
+
+
+def test_a_lost_message_is_not_taken_for_a_later_one_of_the_same_text(sending: Sending) -> None:
+    sending.emulator.faults.add(Rule("lost", channel=CHANNEL))
+    lost = sending.promise("1001", CHANNEL)
+    sending.once()
+    assert sending.attempts(lost) == ["unknown"]
+    # Nobody looks it up in time: its worker and the next one die, and the room's hold ends meanwhile.
+    sending.db.execute("UPDATE slots SET not_before = not_before + interval '1 hour'")
+    later = sending.slot(lost.schedule_id)
+    assert sending.until_ended(later) == ["delivered"]
+    (message,) = sending.rows("DELETE FROM device_messages RETURNING message_id")  # not said so yet
+
+    def may_say(slot: SlotId) -> bool:
+        (attempt,) = sending.rows("SELECT attempt_id FROM attempts WHERE slot_at = %s", slot.slot_at)
+        return devices.claim(sending.db, CHANNEL, [message["message_id"]], attempt["attempt_id"], slot)
+
+    assert (may_say(lost), may_say(later)) == (False, True)
 
 
 def test_a_page_instead_of_iris_is_never_sent_to(sending: Sending) -> None:

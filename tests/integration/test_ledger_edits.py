@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from threading import Thread
 from typing import Any
 
 import psycopg
@@ -11,7 +12,9 @@ import pytest
 from models.ledger import beat, people
 from models.states import AttemptOutcome, SlotState
 from runtime.ids import SlotId
+from tests.support import databases
 from tests.support.ledger_world import World, text_parts
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -142,6 +145,28 @@ def test_an_edit_never_touches_an_instant_at_its_own_time(world: World, schedule
     assert slot.slot_at == world.time.now
     world.edit(schedule, schedule_type="daily", schedule_time="13:00")
     assert standing(world, schedule) == [slot]
+
+
+def test_an_edit_that_had_to_wait_for_a_slot_counts_from_when_it_was_let_in(
+    world: World, schedule: int, ledger_url: str
+) -> None:
+    slot = world.plan(schedule, in_s=0.002)
+    with (
+        databases.connect(ledger_url) as worker,
+        databases.connect(ledger_url) as person,
+        worker.transaction(),
+    ):
+        worker.execute("SELECT 1 FROM slots WHERE schedule_id = %s FOR UPDATE", (schedule,))
+        change = "UPDATE kb_schedule SET schedule_type = 'daily', schedule_time = '23:00' WHERE id = %s"
+        edit = Thread(target=person.execute, args=(change, (schedule,)))
+        edit.start()
+        eventually(lambda: world.value("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        let_in = world.time.advance(1.0)
+        worker.execute("SELECT 1")  # the worker is done, and the slot's time has come meanwhile
+    edit.join(10)
+
+    assert standing(world, schedule) == [slot]
+    assert clock(world, schedule)["version_from"] == let_in
 
 
 def test_a_slot_laid_down_again_outranks_its_former_life(world: World, schedule: int) -> None:

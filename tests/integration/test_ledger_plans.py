@@ -127,6 +127,8 @@ def _workers(world: World) -> None:
     world.time.advance(LEASE_S + 1)
     with no_scan(world, "reap with work to do"):
         assert len(beat.reap(world.db, 100)) == 1
+    with no_scan(world, "tell again"):
+        beat.tell_again(world.db, slots, 5.0)
     world.plan(world.schedule())
     world.time.advance(3600)
     with no_scan(world, "expire with work to do"):

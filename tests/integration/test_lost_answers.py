@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from ops.chaos.proxy import TcpProxy
 from ops.emulator import Rule
 from runtime import database
 from runtime.events import Event, captured
 from runtime.settings import get_settings
 from tasks.attempt import send_slot
 from tests.support.sending import Sending
-from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import eventually
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -15,6 +17,14 @@ _INSTALL = """
 CREATE TABLE IF NOT EXISTS test_clock (at timestamptz NOT NULL);
 CREATE OR REPLACE FUNCTION ledger_now() RETURNS timestamptz LANGUAGE sql VOLATILE
   AS 'SELECT at FROM test_clock';
+"""
+_SHIFTED = """
+CREATE OR REPLACE FUNCTION ledger_now() RETURNS timestamptz LANGUAGE sql VOLATILE
+  AS 'SELECT clock_timestamp() + make_interval(secs => (SELECT seconds FROM test_shift))';
+"""
+_AS_EVER = """
+CREATE OR REPLACE FUNCTION ledger_now() RETURNS timestamptz LANGUAGE sql VOLATILE
+  AS 'SELECT clock_timestamp()';
 """
 
 
@@ -46,6 +56,23 @@ class LedgerTime:
     def advance(self, seconds: float) -> dt.datetime:
         """Move on by so many seconds; answers the new time."""
         return self.set(self.now + dt.timedelta(seconds=seconds))
+
+
+@contextmanager
+def shifting(db: psycopg.Connection[Any]) -> Iterator[Callable[[float], None]]:
+    """The database's own clock goes on, and may be stepped by so many seconds; put right at the end."""
+    db.execute("CREATE TABLE test_shift (seconds float8 NOT NULL)")
+    db.execute("INSERT INTO test_shift VALUES (0)")
+    db.execute(_SHIFTED)
+    try:
+        yield lambda seconds: _step(db, seconds)
+    finally:
+        db.execute(_AS_EVER)
+        db.execute("DROP TABLE test_shift")
+
+
+def _step(db: psycopg.Connection[Any], seconds: float) -> None:
+    db.execute("UPDATE test_shift SET seconds = seconds + %s", (seconds,))
 
 
 def this_tuesday(hour: int = 9) -> dt.datetime:

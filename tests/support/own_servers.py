@@ -9,6 +9,7 @@ from pathlib import Path
 from models import migrate
 from ops.local.postgres import PostgresServer
 from ops.local.valkey import ValkeyServer
+from tests.support.databases import vouch_for
 from tests.support.run import Run, exclusive
 
 
@@ -42,6 +43,7 @@ def start(run: Run, folder: Path) -> OwnServers:
     try:
         servers.postgres.start()
         servers.valkey.start()
+        vouch_for(servers.database_url)
     except BaseException:
         servers.close()
         raise

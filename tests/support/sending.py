@@ -105,7 +105,7 @@ class Promises:
         """What one tick of a beat would publish."""
         beat.expire(self.db, 5000)
         beat.reap(self.db, 5000)
-        until = _CLOCK.now() + dt.timedelta(seconds=ahead_s)
+        until = beat.now(self.db) + dt.timedelta(seconds=ahead_s)
         found = beat.dispatch(self.db, until, 5000, AGAIN_S, AGAIN_S)
         for phase in Phase:
             found += beat.republish(self.db, phase, 5000, AGAIN_S, publish=True)
@@ -143,6 +143,15 @@ class Promises:
             " WHERE r.room_id = %s", room,
         )  # fmt: skip
         return int(row["n"])
+
+    def story(self) -> str:
+        """All live slots and the log, for a test that fails."""
+        live = self.rows(
+            "SELECT schedule_id, state, phase, reason, wait_reason, not_before, exposed FROM slots"
+            " WHERE ended_at IS NULL"
+        )
+        log = self.rows("SELECT schedule_id, old, new, phase, reason FROM slot_log ORDER BY at DESC LIMIT 30")
+        return "\n".join(str(one) for one in [*live, *log])
 
 
 class Sending(Promises):
@@ -190,15 +199,6 @@ class Sending(Promises):
     def receipts(self, room: str | None = None) -> int:
         """Messages that a room (or all rooms) really got."""
         return sum(room in (None, one.room) for one in self.emulator.receipts.all())
-
-    def story(self) -> str:
-        """All live slots and the log, for a test that fails."""
-        live = self.rows(
-            "SELECT schedule_id, state, phase, reason, wait_reason, not_before, exposed FROM slots"
-            " WHERE ended_at IS NULL"
-        )
-        log = self.rows("SELECT schedule_id, old, new, phase, reason FROM slot_log ORDER BY at DESC LIMIT 30")
-        return "\n".join(str(one) for one in [*live, *log])
 
     def close(self) -> None:
         wait(self._open)

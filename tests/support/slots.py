@@ -36,6 +36,6 @@ def part_row(ord_: int = 0, state: str = "pending", **facts: Any) -> dict[str, A
         "ord": ord_, "kind": "text", "body": f"글 {ord_}", "image_id": None, "state": state,
         "idem_key": f"key-{ord_}", "gap_ms": 0, "tries": 0, "misses": 0, "tainted": False, "reaped": False,
         "attempt_id": "00000000-0000-0000-0000-000000000001", "provider_msg_id": None,
-        "since_sending_ms": 1000.0, "since_done_ms": 500.0,
+        "since_sending_ms": 1000.0, "settling_ms": 1000.0, "since_done_ms": 500.0,
     }  # fmt: skip
     return {**known, **facts}

@@ -33,6 +33,8 @@ for room in ("runtime", "models", "gateways", "beat", "tasks", "workers", "api",
         parts = path.with_suffix("").parts
         if parts[-1] == "__main__" or parts[:2] == ("models", "migrations"):
             continue  # a program, and what only Alembic may load
+        if parts[:2] == ("ops", "bench") and parts[-1].endswith("_app"):
+            continue  # what only a peer's own process loads
         current = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         importlib.import_module(current)
         count += 1

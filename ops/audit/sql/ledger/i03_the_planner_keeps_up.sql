@@ -5,4 +5,4 @@ WITH steady AS (
 SELECT c.schedule_id AS sid, date_trunc('milliseconds', c.due_at) AS sat,
        'not planned past ' || pg_temp.clock_text(c.due_at) || ', although beats ticked until ' || pg_temp.clock_text(%(tick)s::timestamptz) AS detail
   FROM schedule_clock c, steady
- WHERE c.due_at < %(tick)s::timestamptz - interval '60 s' AND steady.since < %(tick)s::timestamptz - interval '60 s'
+ WHERE NOT ledger_held() AND c.due_at < %(tick)s::timestamptz - interval '60 s' AND steady.since < %(tick)s::timestamptz - interval '60 s'
