@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import redis
 from celery import Celery
 
 from beat.envelope import Hint, envelopes
