@@ -1,16 +1,18 @@
 """The two ways to a broker: straight into Redis' lists, or by kombu for any other.
 
-`prepare` is called ahead on the ticking thread and touches no network; `push` and `depths` are the
-publisher thread's and may block for seconds on a dead server.
+`prepare` touches no network and may be called by any thread; `push` and `depths` are the publisher
+thread's and may block for seconds on a dead server.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+import redis
 from celery import Celery
 
 from beat.envelope import Hint, envelopes
@@ -21,14 +23,25 @@ from runtime.settings import get_settings
 _AT_ONCE = 500  # values of one LPUSH: 2 µs each, against 79 µs for one by one
 
 
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Messages made ready for a broker. ``count``: how many; ``content`` is that broker's own business."""
+
+    count: int
+    content: Sequence[Any]
+
+    def __len__(self) -> int:
+        return self.count
+
+
 class Broker(Protocol):
     """What the publisher needs of a broker."""
 
-    def prepare(self, hints: Sequence[Hint]) -> list[tuple[str, Any]]:
-        """Messages as (queue, whatever `push` wants)."""
+    def prepare(self, hints: Sequence[Hint]) -> Parcel:
+        """One message per hint, made ready so that `push` has little left to do."""
         ...
 
-    def push(self, messages: Iterable[tuple[str, Any]]) -> None:
+    def push(self, parcels: Sequence[Parcel]) -> None:
         """Publish in order. Raises on failure; some may have arrived then."""
         ...
 
@@ -56,22 +69,41 @@ def broker_of(app: Celery) -> Broker:
 
 
 class RedisBroker:
-    """Envelopes by template, LPUSHed in bulk on a connection of its own, with timeouts and no retries."""
+    """Envelopes by template, LPUSHed in bulk on a connection of its own, with timeouts and no retries.
+
+    A parcel holds the commands as they go over the wire: at the instant 10,000 messages cost 5 ms of CPU
+    and not 20, and the server takes one command while the next is written.
+    """
 
     def __init__(self, url: str) -> None:
         self._client = client_of(url, socket_timeout=3.0, connect_timeout=2.0)
         self._origin = f"beat{os.getpid()}@{socket.gethostname()}"
+        unconnected: Any = redis.Connection
+        self._pack: Callable[..., list[bytes]] = unconnected().pack_command
 
-    def prepare(self, hints: Sequence[Hint]) -> list[tuple[str, Any]]:
-        return list(zip((hint.queue for hint in hints), envelopes(hints, self._origin), strict=True))
+    def prepare(self, hints: Sequence[Hint]) -> Parcel:
+        queues: dict[str, list[Hint]] = {}
+        for hint in hints:
+            queues.setdefault(hint.queue, []).append(hint)
+        return Parcel(len(hints), [raw for queue, some in queues.items() for raw in self._wire(queue, some)])
 
-    def push(self, messages: Iterable[tuple[str, Any]]) -> None:
-        by_queue: dict[str, list[bytes]] = {}
-        for queue, raw in messages:
-            by_queue.setdefault(queue, []).append(raw)
-        for queue, raws in by_queue.items():
-            for place in range(0, len(raws), _AT_ONCE):
-                self._client.lpush(queue, *raws[place : place + _AT_ONCE])
+    def _wire(self, queue: str, hints: Sequence[Hint]) -> Iterator[bytes]:
+        for place in range(0, len(hints), _AT_ONCE):
+            messages = envelopes(hints[place : place + _AT_ONCE], self._origin)
+            yield b"".join(self._pack("LPUSH", queue, *messages))
+
+    def push(self, parcels: Sequence[Parcel]) -> None:
+        commands = [raw for parcel in parcels for raw in parcel.content]
+        connection: Any = self._client.connection_pool.get_connection()
+        try:
+            connection.send_packed_command(commands)
+            for _ in commands:
+                connection.read_response()
+        except BaseException:
+            connection.disconnect()  # answers may still be on their way: nobody may read them as his
+            raise
+        finally:
+            self._client.connection_pool.release(connection)
 
     def depths(self, queues: Sequence[str]) -> dict[str, int]:
         pipe = self._client.pipeline(transaction=False)
@@ -90,17 +122,17 @@ class KombuBroker:
         self._app = app
         self._connection: Any = None
 
-    def prepare(self, hints: Sequence[Hint]) -> list[tuple[str, Any]]:
-        return [(hint.queue, hint) for hint in hints]
+    def prepare(self, hints: Sequence[Hint]) -> Parcel:
+        return Parcel(len(hints), hints)
 
-    def push(self, messages: Iterable[tuple[str, Any]]) -> None:
+    def push(self, parcels: Sequence[Parcel]) -> None:
         try:
             with self._open().channel() as channel:
                 producer = self._app.amqp.Producer(channel, auto_declare=False)
-                for queue, hint in messages:
+                for hint in (hint for parcel in parcels for hint in parcel.content):
                     self._app.send_task(
-                        hint.task, [hint.body()], {}, queue=queue, argsrepr=hint.told, ignore_result=True,
-                        retry=False, producer=producer,
+                        hint.task, [hint.body()], {}, queue=hint.queue, argsrepr=hint.told,
+                        ignore_result=True, retry=False, producer=producer,
                     )  # fmt: skip
         except BaseException:
             self.close()

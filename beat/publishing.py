@@ -12,11 +12,11 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import redis
 
-from beat.brokers import Broker
+from beat.brokers import Broker, Parcel
+from beat.envelope import Hint
 from beat.hints import NOBODY, Crew
 from runtime import redis_keys
 from runtime.clock import clock
@@ -32,10 +32,14 @@ _CREW_S = 2.0
 
 @dataclass(order=True, slots=True)
 class Batch:
-    """Messages ready for the broker. ``push_at``: monotonic seconds; ``kind``: due, ahead or again."""
+    """Messages for the broker. ``push_at``: monotonic seconds; ``kind``: due, ahead or again.
+
+    Made ready ahead of their time (a `Parcel`), or hints: then the publisher makes them ready, while the
+    ticking thread waits for the database to claim more.
+    """
 
     push_at: float
-    messages: list[tuple[str, Any]] = field(compare=False)
+    content: Parcel | Sequence[Hint] = field(compare=False)
     kind: str = field(compare=False, default="due")
 
 
@@ -76,9 +80,9 @@ class Publisher:
     def put(self, batch: Batch) -> bool:
         """Hand a batch over; False if too much waits already: it is left to republish."""
         with self._wake:
-            if self._held + len(batch.messages) > _MOST_MESSAGES or self._closing:
+            if self._held + len(batch.content) > _MOST_MESSAGES or self._closing:
                 return False
-            self._held += len(batch.messages)
+            self._held += len(batch.content)
             if batch.kind == "ahead":
                 heapq.heappush(self._ahead, batch)
             else:
@@ -99,7 +103,7 @@ class Publisher:
     def drop_ahead(self) -> int:
         """Throw away what was prepared ahead; answers how many messages. They are left to republish."""
         with self._wake:
-            dropped = sum(len(batch.messages) for batch in self._ahead)
+            dropped = sum(len(batch.content) for batch in self._ahead)
             self._held -= dropped
             self._ahead.clear()
             return dropped
@@ -147,11 +151,11 @@ class Publisher:
         return max(0.0, until - clock().monotonic())
 
     def _push(self, batches: Sequence[Batch]) -> None:
-        count = sum(len(batch.messages) for batch in batches)
+        count = sum(len(batch.content) for batch in batches)
         fresh = [batch for batch in batches if not self._is_stale(batch)]
         try:
-            self._broker.push(message for batch in fresh for message in batch.messages)
             if fresh:
+                self._broker.push([self._made_ready(batch.content) for batch in fresh])
                 self._came_back()
                 hit("beat.pushed")
                 if any(batch.kind == "again" for batch in fresh):
@@ -161,12 +165,15 @@ class Publisher:
         with self._wake:
             self._held -= count
 
+    def _made_ready(self, content: Parcel | Sequence[Hint]) -> Parcel:
+        return content if isinstance(content, Parcel) else self._broker.prepare(content)
+
     def _is_stale(self, batch: Batch) -> bool:
         """Prepared long ago and not pushed in time (this process stood still): republish knows better."""
         late = clock().monotonic() - batch.push_at
         if batch.kind != "ahead" or late <= self._stale_s:
             return False
-        emit(Event.PREPARED_DROPPED, count=len(batch.messages), stale_ms=round(late * 1000))
+        emit(Event.PREPARED_DROPPED, count=len(batch.content), stale_ms=round(late * 1000))
         return True
 
     def _look(self, asked: bool) -> None:

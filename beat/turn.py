@@ -29,6 +29,7 @@ from runtime.settings import Settings
 
 _NAMED_MOST = 200  # hints of one push that get a title and a room; above that nobody reads them one by one
 _LOOK_S = 0.05  # waiting for the broker's queue lengths
+_FIRST_CLAIM = 1000  # slots; about 25 ms
 _SPIN_S = 0.25  # before looking again at work that somebody else holds
 _REFRESH_MOST = 500
 _REFRESH_S = 0.1
@@ -114,24 +115,24 @@ class Turn:
     def _dispatch(self, db: Connection, agenda: Agenda) -> None:
         """What is due goes out; what will be due soon is queued, made ready and kept for its time."""
         if _reached(agenda.dispatch_at, agenda.at):
-            self._dispatch_until(db, agenda.at)
+            self._dispatch_until(db, agenda.at, min(_FIRST_CLAIM, self._settings.dispatch_chunk))
         ahead = agenda.at + self._ahead
         if not self.clock.frozen and _reached(agenda.dispatch_at, ahead):
-            self._dispatch_until(db, ahead)
+            self._dispatch_until(db, ahead, self._settings.dispatch_chunk)
 
-    def _dispatch_until(self, db: Connection, until: datetime) -> None:
+    def _dispatch_until(self, db: Connection, until: datetime, limit: int) -> None:
+        """In growing chunks: of what is due, the first is on the broker while more is claimed."""
         known = self._settings
         while True:
-            due = ledger.dispatch(
-                db, until, known.dispatch_chunk, known.republish_s, known.republish_prepared_s
-            )
+            due = ledger.dispatch(db, until, limit, known.republish_s, known.republish_prepared_s)
             if due:
                 self._worked = True
                 hit("beat.dispatched")
                 emit(Event.DISPATCHED, count=len(due))
                 self._hand_over(db, due)
-            if len(due) < known.dispatch_chunk:
+            if len(due) < limit:
                 return
+            limit = min(2 * limit, known.dispatch_chunk)
 
     def _hand_over(self, db: Connection, due: Sequence[Due]) -> None:
         """To the publisher: grouped by instant, each instant at its time."""
@@ -161,7 +162,8 @@ class Turn:
             concurrency=self._settings.worker_concurrency, most=self._settings.hint_max,
             one_device=self._one_device,
         )  # fmt: skip
-        self._publisher.put(Batch(push_at, self._broker.prepare(hints), kind))
+        content = self._broker.prepare(hints) if kind == "ahead" else hints
+        self._publisher.put(Batch(push_at, content, kind))
 
     def _republish(self, db: Connection, agenda: Agenda) -> None:
         """Queued slots whose hint looks lost, while their queue is short. No broker: they stay due for it."""

@@ -49,7 +49,7 @@ def due_now(world: RealWorld, queue: Queue) -> None:
 
 def due_soon(world: RealWorld, queue: Queue) -> None:
     for _ in range(3):
-        world.at(0.5)
+        world.at(1.0)
 
 
 def one_late_one_due(world: RealWorld, queue: Queue) -> None:

@@ -6,15 +6,15 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
 import redis
 
+from beat.brokers import Parcel, RedisBroker
 from beat.scheduler import LedgerScheduler
 from models.ledger import beat as ledger
 from models.ledger import worker
@@ -80,13 +80,13 @@ def test_a_slot_is_queued_in_the_ledger_before_its_hint_is_in_the_broker(
     beat: LedgerScheduler, world: RealWorld, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    real = redis.Redis.lpush
+    real = RedisBroker.push
 
-    def watched(self: Any, *arguments: Any) -> Any:
+    def watched(self: RedisBroker, parcels: Sequence[Parcel]) -> None:
         seen.extend(world.states())
-        return real(self, *arguments)
+        real(self, parcels)
 
-    monkeypatch.setattr(redis.Redis, "lpush", watched)
+    monkeypatch.setattr(RedisBroker, "push", watched)
     world.at(0.0)
     turns(beat)
     eventually(queue.hints, 2.0)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import kombu
 import pytest
+import redis
 from celery import Celery
 
-from beat.brokers import KombuBroker, RedisBroker, broker_of
+from beat.brokers import KombuBroker, Parcel, RedisBroker, broker_of
 from beat.envelope import Hint
 from beat.publishing import Batch, Publisher
 from runtime.clock import clock
 from runtime.events import Event, captured
 from runtime.ids import SlotId
+from tests.support.beats import Queue
 from tests.support.waiting import eventually
 from workers.application import make_app
 
@@ -30,13 +32,13 @@ class Recorder:
         self.pushed: list[tuple[float, str]] = []
         self.broken = False
 
-    def prepare(self, hints: Sequence[Hint]) -> list[tuple[str, Any]]:
-        return [(hint.queue, hint.told) for hint in hints]
+    def prepare(self, hints: Sequence[Hint]) -> Parcel:
+        return Parcel(len(hints), [hint.told for hint in hints])
 
-    def push(self, messages: Iterable[tuple[str, Any]]) -> None:
+    def push(self, parcels: Sequence[Parcel]) -> None:
         if self.broken:
             raise ConnectionError("gone")
-        self.pushed += [(clock().monotonic(), told) for _, told in messages]
+        self.pushed += [(clock().monotonic(), told) for parcel in parcels for told in parcel.content]
 
     def depths(self, queues: Sequence[str]) -> dict[str, int]:
         if self.broken:
@@ -49,6 +51,13 @@ class Recorder:
     @property
     def told(self) -> list[str]:
         return [told for _, told in self.pushed]
+
+
+@pytest.fixture
+def queue(redis_url: str) -> Iterator[Queue]:
+    client = redis.Redis.from_url(redis_url)
+    yield Queue(client)
+    client.close()
 
 
 @pytest.fixture
@@ -84,7 +93,7 @@ def test_redis_gets_the_straight_way_and_every_other_broker_goes_by_kombu(
 def test_any_broker_of_kombu_gets_the_same_task(memory: Celery) -> None:
     broker = broker_of(memory)
     assert broker.depths(["send"]) == {"send": 0}
-    broker.push(broker.prepare(HINTS))
+    broker.push([broker.prepare(HINTS)])
     heard: list[tuple[Any, kombu.Message]] = []
     with memory.connection_for_read() as connection:
         queue = memory.amqp.queues["send"]
@@ -99,13 +108,38 @@ def test_any_broker_of_kombu_gets_the_same_task(memory: Celery) -> None:
     broker.close()
 
 
+def test_parcels_arrive_whole_and_in_order(redis_url: str, queue: Queue) -> None:
+    broker = RedisBroker(redis_url)
+    many = [Hint("send", (SlotId(number, AT),), f"{number}") for number in range(1, 1202)]
+    confirm = Hint("confirm", (SlotId(7, AT),), "7")
+
+    broker.push([broker.prepare([*many[:1100], confirm]), broker.prepare(many[1100:])])
+
+    assert queue.slots() == [str(hint.slots[0]) for hint in many]
+    assert Queue(queue.client, "confirm").slots() == [str(confirm.slots[0])]
+    broker.close()
+
+
+def test_after_a_refusal_no_answer_is_taken_for_a_later_one(redis_url: str, queue: Queue) -> None:
+    broker = RedisBroker(redis_url)
+    queue.client.set("send", "not a list")
+    with pytest.raises(redis.ResponseError):
+        broker.push([broker.prepare(HINTS[:1]), broker.prepare(HINTS[1:])])
+    queue.client.delete("send")
+
+    broker.push([broker.prepare(HINTS[:2])])
+
+    assert broker.depths(["send", "confirm"]) == {"send": 2, "confirm": 0}
+    broker.close()
+
+
 def test_what_is_prepared_goes_out_at_its_time_and_what_is_due_at_once(
     publisher: Publisher, recorder: Recorder
 ) -> None:
     now = clock().monotonic()
     publisher.put(Batch(now + 0.3, recorder.prepare(HINTS[:1]), "ahead"))
     publisher.put(Batch(now + 0.2, recorder.prepare(HINTS[1:2]), "ahead"))
-    publisher.put(Batch(now, recorder.prepare(HINTS[2:]), "due"))
+    publisher.put(Batch(now, HINTS[2:], "due"))
     eventually(lambda: len(recorder.pushed) == 3, 3.0)
     assert recorder.told == ["3", "2", "1"]
     assert recorder.pushed[1][0] >= now + 0.2
@@ -127,7 +161,7 @@ def test_what_waits_for_its_time_can_be_dropped(publisher: Publisher, recorder: 
 
 
 def test_too_much_waiting_is_refused(publisher: Publisher, recorder: Recorder) -> None:
-    much = [("send", "x")] * 60_000
+    much = Parcel(60_000, ["x"])
     assert publisher.put(Batch(clock().monotonic() + 60, much, "ahead"))
     assert not publisher.put(Batch(clock().monotonic() + 60, much, "ahead"))
     publisher.drop_ahead()
