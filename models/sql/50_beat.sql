@@ -143,7 +143,7 @@ LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable
 DECLARE t timestamptz := ledger_now(); lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
 BEGIN
   RETURN QUERY WITH free AS (SELECT s.* FROM unnest(p_sid, p_sat) i(sid, sat)
-      CROSS JOIN LATERAL (SELECT o.schedule_id, o.slot_at FROM slots o WHERE o.schedule_id = i.sid AND o.slot_at = i.sat AND o.slot_at BETWEEN lo AND hi
+      CROSS JOIN LATERAL (SELECT o.schedule_id, o.slot_at FROM slots o WHERE o.schedule_id = i.sid AND o.slot_at = i.sat
         AND o.state || '' = 'queued' FOR UPDATE SKIP LOCKED) s),
     u AS (UPDATE slots s SET republish_at = t + p_again FROM free WHERE s.schedule_id = free.schedule_id AND s.slot_at = free.slot_at AND (s.slot_at BETWEEN lo AND hi OR s.slot_at = hi) RETURNING s.*)
     SELECT u.schedule_id, u.slot_at, u.phase, u.not_before, u.priority, r.channel, r.device FROM u LEFT JOIN rooms r ON r.id = u.room_ref
