@@ -138,7 +138,7 @@ class Keeper:
             self._thread.join(wait_s)
 
     def _run(self) -> None:
-        pause = 0.0
+        pause, failed = 0.0, False
         while True:
             clock().wait(pause, self._wake)
             self._wake.clear()
@@ -147,8 +147,12 @@ class Keeper:
             try:
                 pause = LOOK_S
                 self._look(self._db or self._connect())
+                failed = False
             except Exception as error:
-                pause = _AGAIN_S
+                pause = (
+                    _AGAIN_S if failed else 0.0
+                )  # the old session died with the server: a new one, at once
+                failed = True
                 self._forget(error)
         if self._db is not None:
             self._db.close()
