@@ -29,7 +29,10 @@ _MINUTE = dt.timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of one schedule. ``laid_to``: instants before it have rows by now (None: all have)."""
+    """One version of one schedule. ``once``: its instants are single ones.
+
+    ``laid_to``: instants before it have rows by now (None: all have).
+    """
 
     schedule_id: int
     version: int
@@ -52,7 +55,8 @@ class Reign:
 
 
 _VERSIONS = """
-SELECT h.schedule_id, h.version, h.valid_from AS since, h.clock, h.row ->> 'schedule_type' = 'once' AS once,
+SELECT h.schedule_id, h.version, h.valid_from AS since, h.clock,
+       NOT jsonb_path_exists(h.clock -> 'rules', '$[*] ? (@.kind != "once" && @.kind != "at")') AS once,
        c.planned_to AS laid_to, c.replan_from
   FROM kb_schedule_history h LEFT JOIN schedule_clock c USING (schedule_id)
  WHERE h.valid_from <= %s ORDER BY h.schedule_id, h.version"""

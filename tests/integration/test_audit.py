@@ -262,6 +262,20 @@ def test_i3_a_slot_that_nobody_promised(world: World) -> None:
     assert broken(world) == {"I3"}
 
 
+def test_single_instants_just_past_are_promised_to_a_schedule_made_within_their_grace(world: World) -> None:
+    """As a one-off is, so is a union of single instants: the trigger and the audit agree on it."""
+    past = round((world.now - dt.timedelta(seconds=5)).timestamp() * 1000)
+    rules = json.dumps([{"kind": "at", "ms": past}, {"kind": "at", "ms": past + 60_000}])
+    world.schedule(schedule_type="union", rules=rules)
+    world.tick()
+    world.advance(120)
+    world.tick()
+
+    assert world.value("SELECT count(*) FROM slots") == 2
+    assert judged(world).promised == 2
+    assert not broken(world)
+
+
 def test_i3_a_slot_that_lives_too_long(world: World) -> None:
     slot = world.once()
     world.go_to(slot)
