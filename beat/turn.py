@@ -30,6 +30,7 @@ from runtime.settings import Settings
 _NAMED_MOST = 200  # hints of one push that get a title and a room; above that nobody reads them one by one
 _LOOK_S = 0.05  # waiting for the broker's queue lengths
 _FIRST_CLAIM = 1000  # slots; about 25 ms
+_QUIET_S = 2.0  # nothing slow is begun so shortly before a slot
 _SPIN_S = 0.25  # before looking again at work that somebody else holds
 _REFRESH_MOST = 500
 _REFRESH_S = 0.1
@@ -53,6 +54,7 @@ class Turn:
         self.clock = LedgerClock()
         self.scheduled: deque[SlotId] = deque(maxlen=_TOLD_MOST)
         self._worked = False
+        self._looked_at = float("-inf")
         self._one_device = channels.one_device(settings.channels())
 
     def once(self, db: Connection) -> float:
@@ -62,21 +64,26 @@ class Turn:
         """
         self._worked = False
         self._sample(db)
-        agenda = ledger.agenda(db)
+        agenda = self._look(db)
         self._close_late(db, agenda)
         self._reap(db, agenda)
         self._dispatch(db, agenda)
-        self._republish(db, ledger.agenda(db) if self._worked else agenda)
+        self._republish(db, self._look(db) if self._worked else agenda)
         # Before planning: after a long outage the weeks must be made first.
-        self._upkeep.once(db, idle=not _reached(agenda.dispatch_at, agenda.at + 2 * self._ahead))
+        soon = timedelta(seconds=max(2 * self._settings.prepare_ahead_s, _QUIET_S))
+        self._upkeep.once(db, idle=not _reached(agenda.dispatch_at, agenda.at + soon))
         more = self._plan(db, agenda)
         self._refresh(db, agenda)
         ledger.tick_done(db, self._node, self._started_at, _SILENCE_S)
         if more:
             return 0.0
-        return self._pause(ledger.agenda(db) if self._worked else agenda)
+        return self._pause(self._look(db) if self._worked else agenda)
 
     # -- each step -------------------------------------------------------------------------------
+
+    def _look(self, db: Connection) -> Agenda:
+        self._looked_at = host_clock().monotonic()
+        return ledger.agenda(db)
 
     def _sample(self, db: Connection) -> None:
         """Where the database's clock stands; a step of it voids what waits for a time."""
@@ -231,8 +238,9 @@ class Turn:
         waits = [(moment - agenda.at).total_seconds() for moment in moments if moment is not None]
         if self._worked and any(wait <= 0 for wait in waits):
             return 0.0
+        gone = host_clock().monotonic() - self._looked_at  # the rest of the turn must not come on top
         return min(
-            [max(wait, _SPIN_S) if wait <= 0 else wait for wait in waits] + [self._settings.tick_max_s]
+            [_SPIN_S if wait <= 0 else max(0.0, wait - gone) for wait in waits] + [self._settings.tick_max_s]
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -18,6 +20,13 @@ TITLE = "Stored and idle: N schedules, none due for hours"
 _FAR_S = 6 * 3600.0
 _CUT_S = 120.0
 _SETTLE_S = 4.0
+_IMPORTS = """
+import celery.apps.beat, celery.bin.celery
+from workers import app
+app.loader.init_worker()
+app.finalize()
+import beat.scheduler
+"""
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -61,9 +70,20 @@ def _measured(peer: ModuleType, count: int, window_s: float) -> dict[str, Any]:
         return {
             "name": peer.NAME, "count": count,
             "start_s": round((seen.first or float("inf")) - began, 3),
+            "import_s": _import_s(farm) if peer.NAME == "Jeongsi" else None,
             "rss_mb": round(farm.rss_mb("scheduler"), 1),
             "cpu_s_per_minute": round((after["scheduler"] - before["scheduler"]) / minutes, 2),
             "servers_cpu_s_per_minute": round(
                 (after["postgres"] + after["redis"] - before["postgres"] - before["redis"]) / minutes, 2
             ),
         }  # fmt: skip
+
+
+def _import_s(farm: Farm) -> float:
+    """Seconds that Python and a beat's imports take by themselves; the least of five."""
+    took = []
+    for _ in range(5):
+        began = clock().monotonic()
+        subprocess.run([sys.executable, "-c", _IMPORTS], env=farm.environment, check=True)
+        took.append(clock().monotonic() - began)
+    return round(min(took), 3)

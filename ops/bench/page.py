@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ops.bench.plot import bars
+from ops.bench import goals
+from ops.bench.growth import DUE
+from ops.bench.plot import bars, lines
 
 _ROOT = Path(__file__).parents[2]
 PAGE = _ROOT / "docs" / "performance.md"
@@ -26,12 +28,18 @@ COLUMNS: dict[str, list[tuple[str, str]]] = {
         ("RSS (MB)", "rss_mb"), ("grew (MB)", "rss_growth_mb"),
     ],
     "idle": [
-        ("contender", "name"), ("stored", "count"), ("start-up (s)", "start_s"), ("RSS (MB)", "rss_mb"),
+        ("contender", "name"), ("stored", "count"), ("start-up (s)", "start_s"), ("imports (s)", "import_s"),
+        ("RSS (MB)", "rss_mb"),
         ("scheduler CPU (s/min)", "cpu_s_per_minute"), ("servers CPU (s/min)", "servers_cpu_s_per_minute"),
     ],
     "lateness": [
         ("contender", "name"), ("came", "came"), ("min (ms)", "min"), ("p50 (ms)", "p50"),
         ("p99 (ms)", "p99"), ("max (ms)", "max"),
+    ],
+    "growth": [
+        ("contender", "name"), ("due", "due"), ("stored", "stored"), ("last (s)", "last_s"),
+        ("scheduler CPU (µs/slot)", "cpu_us"), ("servers CPU (µs/slot)", "servers_cpu_us"),
+        ("RSS (MB)", "rss_mb"),
     ],
     "sends": [
         ("", "name"), ("slots", "slots"), ("twice", "twice"), ("per second", "per_s"),
@@ -53,7 +61,7 @@ PLOTS = {
 
 def tables(report: Mapping[str, Any]) -> str:
     """All tables as Markdown."""
-    parts = [_machine(report)]
+    parts = [_machine(report), _goals(report["results"])]
     for name, result in report["results"].items():
         parts += [f"### {result['title']}", _table(COLUMNS[name], result["rows"])]
         if result.get("error"):
@@ -78,6 +86,20 @@ def _machine(report: Mapping[str, Any]) -> str:
     )
 
 
+def _goals(results: Mapping[str, Any]) -> str:
+    """Every goal beside its figure; a missed one stands in bold."""
+    rows = [
+        {
+            "told": goal.told, "goal": f"{'≥' if goal.least else '≤'} {goal.limit:,g} {goal.unit}".strip(),
+            "measured": f"{value:,.3g} {goal.unit}".strip() if value < 1000 else f"{value:,.0f} {goal.unit}",
+            "met": "yes" if goal.met(value) else "**missed**",
+        }
+        for goal, value in goals.measured(results)
+    ]  # fmt: skip
+    heads = [("", "told"), ("goal", "goal"), ("measured", "measured"), ("met", "met")]
+    return _table(heads, rows) if rows else ""
+
+
 def _table(columns: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, Any]]) -> str:
     lines = ["| " + " | ".join(head for head, _ in columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(_shown(row, key) for _, key in columns) + " |" for row in rows]
@@ -85,7 +107,9 @@ def _table(columns: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, Any]]
 
 
 def _shown(row: Mapping[str, Any], key: str) -> str:
-    value = row.get(key, "")
+    value = row.get(key)
+    if value is None:
+        return ""
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {one:,}" for name, one in value.items())
     text = f"{value:,}" if isinstance(value, int | float) else str(value)
@@ -129,7 +153,22 @@ def draw(report: Mapping[str, Any]) -> list[str]:
         svg = bars(result["title"], labels, [float(row[key]) for row in result["rows"]], unit)
         (IMAGES / f"{name}.svg").write_text(svg, encoding="utf-8")
         shown.append(f"![{result['title']}](images/bench/{name}.svg)")
+    if growth := report["results"].get("growth", {}).get("rows"):
+        for by in ("due", "stored"):
+            title = f"Seconds until the last message of a burst, against schedules {by}"
+            (IMAGES / f"growth-{by}.svg").write_text(lines(title, _series(growth, by)), encoding="utf-8")
+            shown.append(f"![{title}](images/bench/growth-{by}.svg)")
     return shown
+
+
+def _series(rows: Sequence[Mapping[str, Any]], by: str) -> dict[str, list[tuple[float, float]]]:
+    """Each contender's points: all of it due at once, or one burst with ever more stored beside it."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        alone = row["due"] == row["stored"]
+        if alone if by == "due" else row["due"] == DUE:
+            found.setdefault(row["name"], []).append((float(row[by]), float(row["last_s"])))
+    return {name: sorted(points) for name, points in found.items() if len(points) > 1}
 
 
 def main() -> int:

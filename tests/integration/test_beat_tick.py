@@ -7,7 +7,9 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -91,6 +93,34 @@ def test_a_slot_is_queued_in_the_ledger_before_its_hint_is_in_the_broker(
     turns(beat)
     eventually(queue.hints, 2.0)
     assert seen == ["queued"]
+
+
+def test_a_turn_that_was_held_up_does_not_wait_past_the_next_slot(
+    world: RealWorld, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv("JEONGSI_PREPARE_AHEAD_S", "0.001")
+    monkeypatch.setenv("JEONGSI_TICK_MAX_S", "30")
+    beat: LedgerScheduler = request.getfixturevalue("beat")
+    turns(beat)
+    world.at(4.0)
+    turns(beat)
+    with database.connect() as other, held_up(other, 0.7):
+        pause = beat.turn()
+        ended = clock().monotonic()
+    now: datetime = world.value("SELECT clock_timestamp()")
+    due: datetime = world.value("SELECT min(not_before) FROM slots")
+    left = (due - now).total_seconds() + clock().monotonic() - ended
+    assert 0 < pause <= left + 0.1
+
+
+@contextmanager
+def held_up(other: psycopg.Connection[Any], seconds: float) -> Iterator[None]:
+    """Every turn's last statement waits for so long: another session holds what beats take turns by."""
+    other.execute("SELECT pg_advisory_xact_lock(hashtext('jeongsi.beat_tick'))")
+    release = threading.Timer(seconds, other.commit)
+    release.start()
+    yield
+    release.join()
 
 
 def test_a_slot_prepared_ahead_is_pushed_on_the_dot_and_never_early(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ops.bench.contenders import common
+from runtime.clock import clock
 
 if TYPE_CHECKING:
     from ops.bench.farm import Farm
@@ -22,6 +23,9 @@ INSERT INTO kb_schedule
          jsonb_build_array(jsonb_build_object('kind', 'at', 'ms', (%(ms)s::bigint[])[n]))
     FROM generate_series(1, %(count)s) n"""
 
+_UNPLANNED = "SELECT EXISTS (SELECT 1 FROM schedule_clock WHERE due_at < ledger_now() + interval '10 min')"
+_PLANNED_S = 120.0
+
 
 def lay(farm: Farm, dues: list[float]) -> None:
     """A schedule and a room of its own for each instant, by SQL as the customer's pages write it."""
@@ -33,8 +37,16 @@ def lay(farm: Farm, dues: list[float]) -> None:
 
 
 def start(farm: Farm) -> None:
-    """`celery -A workers beat`."""
+    """`celery -A workers beat`; returns once it has laid down what the next minutes bring."""
     farm.beat("scheduler")
+    end = clock().monotonic() + _PLANNED_S
+    with farm.connect() as db:
+        while db.execute(_UNPLANNED).fetchone() != (False,):
+            if clock().monotonic() > end:
+                raise RuntimeError(
+                    f"the beat did not plan in {_PLANNED_S:g} s:\n{farm.log('scheduler')[-2000:]}"
+                )
+            clock().wait(0.05)
 
 
 def told(raw: bytes) -> list[int]:
