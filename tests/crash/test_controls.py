@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from models import migrate
 from ops.audit import audit
 from ops.chaos import check, facts
 from ops.chaos.variants import ponr_off, refuse_production
@@ -45,10 +44,12 @@ def hinting(env: dict[str, str]) -> Iterator[Hinting]:
 
 
 @pytest.fixture
-def no_point_of_no_return(env: dict[str, str], sending: Sending, sending_database: str) -> Iterator[None]:
+def no_point_of_no_return(sending: Sending) -> Iterator[None]:
+    """Put back by its own text: an upgrade looks at versions, and leaves alone what seems to be new."""
+    right = sending.row("SELECT pg_get_functiondef('reap'::regproc) AS text")["text"]
     ponr_off.install(sending.db)
     yield
-    migrate.upgrade(sending_database)
+    sending.db.execute(right.encode())
 
 
 def variant(processes: Processes, module: str, queues: str, **env: str) -> TestProcess:
