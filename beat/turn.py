@@ -29,7 +29,7 @@ from runtime.settings import Settings
 
 _NAMED_MOST = 200  # hints of one push that get a title and a room; above that nobody reads them one by one
 _LOOK_S = 0.05  # waiting for the broker's queue lengths
-_FIRST_CLAIM = 1000  # slots; about 25 ms
+_FIRST_CLAIM = 500  # slots; about 15 ms
 _QUIET_S = 2.0  # nothing slow is begun so shortly before a slot
 _SPIN_S = 0.25  # before looking again at work that somebody else holds
 _REFRESH_MOST = 500
@@ -122,14 +122,15 @@ class Turn:
     def _dispatch(self, db: Connection, agenda: Agenda) -> None:
         """What is due goes out; what will be due soon is queued, made ready and kept for its time."""
         if _reached(agenda.dispatch_at, agenda.at):
-            self._dispatch_until(db, agenda.at, min(_FIRST_CLAIM, self._settings.dispatch_chunk))
+            self._dispatch_until(db, agenda.at)
         ahead = agenda.at + self._ahead
         if not self.clock.frozen and _reached(agenda.dispatch_at, ahead):
-            self._dispatch_until(db, ahead, self._settings.dispatch_chunk)
+            self._dispatch_until(db, ahead)
 
-    def _dispatch_until(self, db: Connection, until: datetime, limit: int) -> None:
+    def _dispatch_until(self, db: Connection, until: datetime) -> None:
         """In growing chunks: of what is due, the first is on the broker while more is claimed."""
         known = self._settings
+        limit = min(_FIRST_CLAIM, known.dispatch_chunk)
         while True:
             due = ledger.dispatch(db, until, limit, known.republish_s, known.republish_prepared_s)
             if due:
