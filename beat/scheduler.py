@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import socket
 import sys
 from datetime import datetime
@@ -95,8 +96,10 @@ class LedgerScheduler(Scheduler):
         try:
             if self._ears is None:
                 self._ears = self._listen()
-            for _ in self._ears.notifies(timeout=left, stop_after=1):
-                pass
+            # Not `notifies` for the waiting: it wakes ten times a second. Only this reads from the socket.
+            if select.select([self._ears], [], [], left)[0]:
+                for _ in self._ears.notifies(timeout=0):
+                    pass
         except (psycopg.Error, OSError) as error:
             self._deafen(error)
             clock().wait(max(0.0, min(until - clock().monotonic(), 0.2)))

@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     prepared_stale_s: Seconds = 2.0
     tick_max_s: Seconds = 1.0
     plan_chunk: Count = 5000
-    dispatch_chunk: Count = 5000
+    dispatch_chunk: Count = 2000
     plan_budget_ms: Count = 200
     catch_up_max: Count = 10_000
     hint_max: Count = 100
