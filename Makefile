@@ -46,7 +46,7 @@ crash: $(STAMP) ## fault injection, then the chaos run (5 minutes; SHORT=1: 2 mi
 	@.venv/bin/python -m pytest -n 2 tests/crash tests/integration/test_beat_crashes.py tests/integration/test_lost_answers.py
 	@.venv/bin/python -m ops.chaos $(if $(LONG),--long,$(if $(SHORT),--short)) $(if $(SEED),--seed $(SEED))
 
-bench: .venv-bench/.installed ## benchmarks, peers in the same run, 10 minutes (FULL=1: all sizes; NAMES="burst sends": only these)
+bench: .venv-bench/.installed ## benchmarks, peers in the same run (15 minutes and more; FULL=1: all sizes; NAMES="burst sends": only these)
 	@.venv-bench/bin/python -m ops.bench $(NAMES) $(if $(FULL),--full) $(if $(JSON),--json $(JSON))
 
 .venv-bench/.installed: requirements.txt requirements-bench.txt pyproject.toml

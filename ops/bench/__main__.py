@@ -1,6 +1,6 @@
 """Benchmarks, peers in the same run.
 
-    python -m ops.bench                      all, short (about five minutes)
+    python -m ops.bench                      all, short (15 minutes and more)
     python -m ops.bench burst sends --full   two of them, all sizes
     python -m ops.bench --json bench.json    raw figures too, for `python -m ops.bench.page bench.json`
 
