@@ -25,6 +25,7 @@ DRAIN_S = 25.0  # after the last kill: a visibility timeout of 10 s and its look
 DELAY_MS = "30"
 
 STOCK = {
+    "Celery, acks early, visibility timeout 10 s": {"STOCK_ACKS": "early", "STOCK_VISIBILITY_S": "10"},
     "Celery, acks early, visibility timeout 1 h": {"STOCK_ACKS": "early"},
     "Celery, acks late, visibility timeout 10 s": {"STOCK_ACKS": "late", "STOCK_VISIBILITY_S": "10"},
     "Celery, acks late, visibility timeout 1 h": {"STOCK_ACKS": "late"},
