@@ -149,9 +149,7 @@ class Keeper:
                 self._look(self._db or self._connect())
                 failed = False
             except Exception as error:
-                pause = (
-                    _AGAIN_S if failed else 0.0
-                )  # the old session died with the server: a new one, at once
+                pause = _AGAIN_S if failed else 0.0  # a session that died with its server: a new one at once
                 failed = True
                 self._forget(error)
         if self._db is not None:

@@ -59,7 +59,7 @@ def stopped(attempt: Attempt, answer: PonrAnswer) -> Settle | None:
 
 
 def after(rt: Engine, attempt: Attempt, part: PartPlan, outcome: Outcome) -> Step:
-    """What the provider's answer means. Its evidence is in the ledger already."""
+    """What the provider's answer means. Its evidence is in the ledger, or goes there with the slot's end."""
     match outcome:
         case Accepted():
             emit(Event.SEND_SUCCEEDED, message_id=str(attempt.lease.slot), channel=attempt.address.channel)

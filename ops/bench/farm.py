@@ -185,6 +185,16 @@ def _cpu_s(pid: int) -> float:
     return total
 
 
+def until_arrived(receiver: str, count: int, limit_s: float) -> dict[str, Any]:
+    """What a receiver has got once it has ``count`` messages, or after ``limit_s`` seconds."""
+    end = clock().monotonic() + limit_s
+    while True:
+        seen = dict(stats(receiver))
+        if seen["count"] >= count or clock().monotonic() > end:
+            return seen
+        clock().wait(0.5)
+
+
 def stats(receiver: str) -> Mapping[str, Any]:
     """What a receiver has got."""
     answer: dict[str, Any] = requests.get(f"{receiver}/stats", timeout=10).json()

@@ -6,8 +6,7 @@ import os
 from typing import Any
 
 from ops.bench.contenders import common
-from ops.bench.farm import Farm, stats
-from runtime.clock import clock
+from ops.bench.farm import Farm, until_arrived
 
 _LIMIT_S = 120.0
 
@@ -32,17 +31,8 @@ def measured(count: int) -> dict[str, Any]:
             BENCH_RECEIVER=receiver,
         )  # fmt: skip
         before = farm.cpu_s()
-        seen = _until_all(receiver, count)
+        seen = until_arrived(receiver, count, _LIMIT_S)
         after = farm.cpu_s()
         used = {name: after[name] - before.get(name, 0.0) for name in after}
         row = figures(seen, seen["at"][0], used)
         return {"name": "naive task: lock, compare-and-set, POST, done (prefork 2)"} | row
-
-
-def _until_all(receiver: str, count: int) -> dict[str, Any]:
-    end = clock().monotonic() + _LIMIT_S
-    while True:
-        seen = dict(stats(receiver))
-        if seen["count"] >= count or clock().monotonic() > end:
-            return seen
-        clock().wait(0.5)

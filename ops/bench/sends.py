@@ -14,7 +14,7 @@ import psycopg
 
 from models.ledger import beat as ledger
 from ops.bench import naive
-from ops.bench.farm import Farm, stats
+from ops.bench.farm import Farm, until_arrived
 from ops.bench.options import Options
 from runtime.clock import clock
 
@@ -57,7 +57,7 @@ def measured(
             at = lay_slots(db, slots, lead_s=max(6.0, slots / 1500))
             _wait_until(db, at)
             before = farm.cpu_s()
-            seen = _until_all(receiver, slots)
+            seen = until_arrived(receiver, slots, _LIMIT_S)
             _until_settled(db)
             after = farm.cpu_s()
             used = {name: after[name] - before.get(name, 0.0) for name in after}
@@ -92,15 +92,6 @@ def _wait_until(db: psycopg.Connection[Any], at: dt.datetime) -> None:
     if left < 0:
         raise RuntimeError(f"laying the schedules took {-left:.1f} s longer than there was time")
     clock().wait(max(0.0, left - 0.5))
-
-
-def _until_all(receiver: str, slots: int) -> dict[str, Any]:
-    end = clock().monotonic() + _LIMIT_S
-    while True:
-        seen = dict(stats(receiver))
-        if seen["count"] >= slots or clock().monotonic() > end:
-            return seen
-        clock().wait(0.5)
 
 
 def _until_settled(db: psycopg.Connection[Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -17,7 +16,7 @@ from models.ledger import worker
 from models.ledger.worker import Evidence, Lease, Ponr, Settle
 from models.states import AttemptOutcome, SlotState
 from runtime import database
-from runtime.ids import SlotId, from_ms
+from runtime.ids import SlotId
 from tests.support.beats import Queue, RealWorld
 from tests.support.ledger_world import text_parts
 from tests.support.waiting import eventually
@@ -232,13 +231,3 @@ def _statements(world: RealWorld) -> int:
 def _pushes(queue: Queue) -> int:
     info: Any = queue.client.info("commandstats")
     return int(info.get("cmdstat_lpush", {}).get("calls", 0))
-
-
-def test_a_hint_of_a_hundred_slots_names_each_of_them() -> None:
-    slots = [SlotId(n, from_ms(1_795_222_800_000)) for n in range(1, 101)]
-    from beat.envelope import Hint, envelopes
-    from tests.support.beats import body_of
-
-    (raw,) = envelopes([Hint("send", tuple(slots), "100 slots")], "test")
-    assert body_of(raw)["slots"] == [str(slot) for slot in slots]
-    assert len(raw) < 6000, json.loads(raw)["headers"]["argsrepr"]

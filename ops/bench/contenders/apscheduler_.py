@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import psycopg
-
 from ops.bench.contenders import common
 from ops.bench.contenders.common import told
 
@@ -19,8 +17,7 @@ __all__ = ["NAME", "lay", "start", "told"]
 def lay(farm: Farm, dues: list[float]) -> None:
     """The jobs are added by the scheduler's process before it starts."""
     common.keep(farm, dues)
-    with psycopg.connect(farm.postgres.url_of("postgres"), autocommit=True) as db:
-        db.execute("CREATE DATABASE apscheduler")
+    common.own_database(farm, "apscheduler")
 
 
 def start(farm: Farm) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ops.bench.contenders import common
@@ -12,7 +11,6 @@ if TYPE_CHECKING:
     from ops.bench.farm import Farm
 
 NAME = "celery beat"
-DAY = timedelta(days=1)
 __all__ = ["NAME", "lay", "start", "told"]
 
 
@@ -23,7 +21,4 @@ def lay(farm: Farm, dues: list[float]) -> None:
 
 def start(farm: Farm) -> None:
     """`celery beat` on the app of celery_beat_app."""
-    farm.python(
-        "scheduler", "-m", "celery", "-A", "ops.bench.contenders.celery_beat_app", "beat", "-l", "WARNING",
-        "--pidfile=", "-s", str(farm.folder / "celerybeat"), **common.environment(farm),
-    )  # fmt: skip
+    common.start_beat(farm, "ops.bench.contenders.celery_beat_app", "-s", str(farm.folder / "celerybeat"))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from celery import Celery
 
 if TYPE_CHECKING:
@@ -32,6 +35,24 @@ def dues() -> list[float]:
 def environment(farm: Farm) -> dict[str, str]:
     """What a contender's process needs beside the farm's environment."""
     return {"BENCH_DUES": str(farm.folder / "dues.json")}
+
+
+def own_database(farm: Farm, name: str) -> None:
+    """A database of the contender's own, empty."""
+    with psycopg.connect(farm.postgres.url_of("postgres"), autocommit=True) as db:
+        db.execute(f"CREATE DATABASE {name}".encode())
+
+
+def lay_by_its_app(farm: Farm, module: str, **env: str) -> None:
+    """Let the contender's own app make its schedules, in a process of its own."""
+    whole = {**farm.environment, **environment(farm), **env}
+    subprocess.run([sys.executable, "-c", f"import {module} as app; app.lay()"], env=whole, check=True)
+
+
+def start_beat(farm: Farm, module: str, *options: str, **env: str) -> None:
+    """`celery beat` of the contender's app."""
+    command = ("-m", "celery", "-A", module, "beat", "-l", "WARNING", "--pidfile=", *options)
+    farm.python("scheduler", *command, **environment(farm), **env)
 
 
 def app(name: str) -> Celery:

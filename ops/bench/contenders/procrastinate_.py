@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import psycopg
-
 from ops.bench.contenders import common
 
 if TYPE_CHECKING:
@@ -18,8 +16,7 @@ __all__ = ["NAME", "lay", "start", "told"]
 def lay(farm: Farm, dues: list[float]) -> None:
     """The tasks are declared in its process; each pushes its number when its job was deferred."""
     common.keep(farm, dues)
-    with psycopg.connect(farm.postgres.url_of("postgres"), autocommit=True) as db:
-        db.execute("CREATE DATABASE procrastinate")
+    common.own_database(farm, "procrastinate")
 
 
 def start(farm: Farm) -> None:

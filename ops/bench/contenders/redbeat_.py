@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 from ops.bench.contenders import common
@@ -20,13 +18,9 @@ _APP = "ops.bench.contenders.redbeat_app"
 def lay(farm: Farm, dues: list[float]) -> None:
     """An entry for each instant."""
     common.keep(farm, dues)
-    env = {**farm.environment, **common.environment(farm)}
-    subprocess.run([sys.executable, "-c", f"import {_APP} as app; app.lay()"], env=env, check=True)
+    common.lay_by_its_app(farm, _APP)
 
 
 def start(farm: Farm) -> None:
     """`celery beat` with the RedBeatScheduler."""
-    farm.python(
-        "scheduler", "-m", "celery", "-A", _APP, "beat", "-l", "WARNING", "--pidfile=", "-S",
-        "redbeat.RedBeatScheduler", **common.environment(farm),
-    )  # fmt: skip
+    common.start_beat(farm, _APP, "-S", "redbeat.RedBeatScheduler")

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING
-
-import psycopg
 
 from ops.bench.contenders import common
 from ops.bench.contenders.common import told
@@ -22,20 +18,16 @@ _APP = "ops.bench.contenders.sqlalchemy_celery_beat_app"
 def lay(farm: Farm, dues: list[float]) -> None:
     """A row for each instant, in a database of its own."""
     common.keep(farm, dues)
-    with psycopg.connect(farm.postgres.url_of("postgres"), autocommit=True) as db:
-        db.execute("CREATE DATABASE sqlalchemybeat")
-    env = {**farm.environment, **_environment(farm)}
-    subprocess.run([sys.executable, "-c", f"import {_APP} as app; app.lay()"], env=env, check=True)
+    common.own_database(farm, "sqlalchemybeat")
+    common.lay_by_its_app(farm, _APP, BENCH_STORE=_url(farm))
 
 
 def start(farm: Farm) -> None:
     """`celery beat` with its DatabaseScheduler."""
-    farm.python(
-        "scheduler", "-m", "celery", "-A", _APP, "beat", "-l", "WARNING", "--pidfile=", "-S",
-        "sqlalchemy_celery_beat.schedulers:DatabaseScheduler", **_environment(farm),
-    )  # fmt: skip
+    common.start_beat(
+        farm, _APP, "-S", "sqlalchemy_celery_beat.schedulers:DatabaseScheduler", BENCH_STORE=_url(farm)
+    )
 
 
-def _environment(farm: Farm) -> dict[str, str]:
-    url = farm.postgres.url_of("sqlalchemybeat").replace("postgresql://", "postgresql+psycopg://")
-    return {**common.environment(farm), "BENCH_STORE": url}
+def _url(farm: Farm) -> str:
+    return farm.postgres.url_of("sqlalchemybeat").replace("postgresql://", "postgresql+psycopg://")
