@@ -37,9 +37,12 @@ END $$;
 CREATE OR REPLACE FUNCTION yield_to_next(p_sid bigint[], p_next timestamptz[], p_min interval) RETURNS int LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE n int; t timestamptz := ledger_now();
 BEGIN
-  WITH c AS (SELECT s.schedule_id, s.slot_at, greatest(s.slot_at + p_min, i.next - p_min, t) AS finish
-      FROM unnest(p_sid, p_next) i(sid, next) JOIN slots s ON s.schedule_id = i.sid AND s.slot_at < i.next AND s.slot_at > t - interval '8 days'
-     WHERE s.ended_at IS NULL AND s.exposed = 0 AND s.phase = 'send' AND s.origin = 'plan' ORDER BY s.schedule_id, s.slot_at FOR UPDATE OF s)
+  -- Found within bounds, locked without them: see the head of 40_worker.sql.
+  WITH near AS MATERIALIZED (SELECT s.schedule_id, s.slot_at, i.next FROM unnest(p_sid, p_next) i(sid, next)
+      JOIN slots s ON s.schedule_id = i.sid AND s.slot_at < i.next AND s.slot_at > t - interval '8 days' WHERE s.ended_at IS NULL ORDER BY s.schedule_id, s.slot_at),
+  c AS (SELECT s.schedule_id, s.slot_at, greatest(s.slot_at + p_min, near.next - p_min, t) AS finish FROM near
+      CROSS JOIN LATERAL (SELECT o.schedule_id, o.slot_at FROM slots o WHERE o.schedule_id = near.schedule_id AND o.slot_at = near.slot_at
+        AND o.ended_at IS NULL AND o.exposed = 0 AND o.phase = 'send' AND o.origin = 'plan' FOR UPDATE) s)
   UPDATE slots s SET finish_by = c.finish, start_by = least(s.start_by, c.finish), superseded = true FROM c
    WHERE s.schedule_id = c.schedule_id AND s.slot_at = c.slot_at AND s.finish_by > c.finish;
   GET DIAGNOSTICS n = ROW_COUNT; RETURN n;

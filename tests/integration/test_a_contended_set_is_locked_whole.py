@@ -7,6 +7,7 @@ without a lock: two slots of one room then went through the point of no return s
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 import uuid
 from collections.abc import Callable
@@ -84,11 +85,7 @@ def test_all_slots_are_held_though_the_first_of_them_was_changed_meanwhile(
         ours.execute("BEGIN")
         waiting = threading.Thread(target=command, args=(ours,))
         waiting.start()
-        blocked = (
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        )
-        eventually(lambda: world.value(blocked) == 1)
+        _until_blocked(world)
         other.execute("COMMIT")
         waiting.join(10)
 
@@ -97,3 +94,35 @@ def test_all_slots_are_held_though_the_first_of_them_was_changed_meanwhile(
         if prepare in (ponr, evidence, finish):
             assert world.rows("SELECT room_ref FROM room_gate FOR UPDATE SKIP LOCKED") == []
         ours.execute("ROLLBACK")
+
+
+def test_a_slot_that_somebody_changes_meanwhile_still_yields_to_the_next_of_its_schedule(
+    world: World, db_url: str
+) -> None:
+    # Weeks that the statement prunes at its start.
+    world.db.execute(
+        "SELECT ensure_week('slots', (date_trunc('week', ledger_now()) - n * interval '1 week')::date)"
+        " FROM generate_series(2, 6) n"
+    )
+    slot = world.plan(world.schedule("방1"))
+    soon = slot.slot_at + dt.timedelta(seconds=90)
+    with databases.connect(db_url) as other, databases.connect(db_url) as ours:
+        other.execute("BEGIN")
+        other.execute("UPDATE slots SET not_before = not_before")
+        # As the planner decides once the weeks hold much.
+        ours.execute("SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off")
+        ours.execute("SET enable_mergejoin = off")
+        call = "SELECT yield_to_next(ARRAY[%s]::bigint[], ARRAY[%s]::timestamptz[], interval '30 s')"
+        waiting = threading.Thread(target=ours.execute, args=(call, (slot.schedule_id, soon)))
+        waiting.start()
+        _until_blocked(world)
+        other.execute("COMMIT")
+        waiting.join(10)
+
+    assert world.slot(slot)["finish_by"] == soon - dt.timedelta(seconds=30)
+
+
+def _until_blocked(world: World) -> None:
+    """Somebody in this database waits for a lock."""
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = %s"
+    eventually(lambda: world.value(waits, world.db.info.dbname) == 1)
