@@ -21,6 +21,7 @@ from beat.brokers import broker_of
 from beat.instance import Keeper
 from beat.publishing import Publisher
 from beat.turn import Turn
+from beat.uninterrupted import uninterrupted
 from models import version
 from models.ledger import beat as ledger
 from models.ledger.beat import Connection
@@ -68,7 +69,9 @@ class LedgerScheduler(Scheduler):
             return 0.0
         self._ticking = True
         try:
-            self.wait(self.turn())
+            with uninterrupted():
+                pause = self.turn()
+            self.wait(pause)
         finally:
             self._ticking = False
         return 0.0
