@@ -112,7 +112,7 @@ def _load_tasks(instance: Any, **_: Any) -> None:
 @setup_logging.connect
 def _our_logging(**_: Any) -> None:
     """Celery would replace our handlers; being connected is what stops it."""
-    configure_logging()
+    configure_logging(in_batches=True)
 
 
 app = make_app()
