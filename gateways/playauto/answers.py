@@ -221,7 +221,7 @@ def _row_outcome(row: Mapping[str, Any]) -> InvoiceOutcome:
         if _text(row.get("result")) in _DONE:
             return Stored()
         failed = _text(row.get("result")) in _FAILED
-        return Problem("", _said(row)).outcome(whole=False) if failed else InDoubt("no_result")
+        return Problem("no_code", _said(row)).outcome(whole=False) if failed else InDoubt("no_result")
     return AlreadySet(problem.message) if problem.effect == "already" else problem.outcome(whole=False)
 
 
