@@ -99,6 +99,8 @@ class Emulator:
         self._address = (self._address[0], self._server.server_port)
         serve = self._server.serve_forever
         threading.Thread(target=serve, args=(0.05,), name="emulator", daemon=True).start()
+        for playauto in self._playautos.values():
+            playauto.jobs.resume()
         return self
 
     def stop(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,6 +92,14 @@ def test_every_code_says_in_both_languages_what_it_means_and_what_to_do(error: A
     assert error.todo in told(error.code)
     assert error.todo_ko in told(error.code, "ko")
     assert error.means_ko in told(error.code, "ko")
+
+
+def test_every_code_stands_in_the_operators_page_as_the_table_has_it() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "playauto.md").read_text(encoding="utf-8")
+    for error in ERRORS:
+        row = next(line for line in page.splitlines() if line.startswith(f"| {error.code} |"))
+        for said in (error.means, error.means_ko, error.todo, error.todo_ko):
+            assert f"| {said} |" in row
 
 
 @pytest.mark.parametrize("status", [200, 400, 500])

@@ -75,6 +75,11 @@ class Jobs:
             self._later(self._rules().job_delay_s, lambda: self._run(job))
         return job
 
+    def resume(self) -> None:
+        """Go on after the emulator was stopped and started again."""
+        with self._guard:
+            self._start()
+
     def clear(self) -> None:
         """Nothing waits any more."""
         with self._guard:
@@ -108,9 +113,12 @@ class Jobs:
     def _later(self, delay_s: float, action: Callable[[], None]) -> None:
         with self._guard:
             heapq.heappush(self._due, (self._clock.monotonic() + delay_s, next(self._order), action))
-            if not self._running:
-                self._running = True
-                threading.Thread(target=self._work, name="playauto-jobs", daemon=True).start()
+            self._start()
+
+    def _start(self) -> None:
+        if self._due and not self._running:
+            self._running = True
+            threading.Thread(target=self._work, name="playauto-jobs", daemon=True).start()
 
     def _work(self) -> None:
         while True:
