@@ -68,7 +68,7 @@ class Client:
         found: dict[str, list[Order]] = {one: [] for one in bundle_nos}
         today = (clock().now() + timedelta(days=1)).astimezone(answers.SEOUL).date()
         since = today - timedelta(days=self.choices.read_back_days)
-        waiting = iter(found)
+        waiting = (one for one in found if one)
         while chunk := list(islice(waiting, self.choices.look_up_chunk)):
             for page in self._pages(OrderQuery(since, today, bundles=chunk), ROWS_MAX):
                 ours = [one for one in page if one.bundle_no in found]

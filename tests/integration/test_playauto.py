@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from gateways.errors import PlayAutoNotConfigured, PlayAutoUnavailable
 from gateways.playauto.accounts import client_for
 from gateways.playauto.answers import SEOUL, read_back
 from gateways.playauto.client import Client
-from gateways.playauto.values import Account, InvoiceRow, OrderQuery, Refused, Stored
+from gateways.playauto.values import Account, InDoubt, InvoiceRow, OrderQuery, Refused, Stored
 from ops.emulator import Emulator, Rule
 from ops.emulator.playauto import PlayAuto
 from ops.emulator.playauto.orders import NEW, PRINTED, SHIPPED, SHIPPING, TO_SHIP
@@ -121,6 +122,55 @@ def test_a_broken_call_leaves_the_whole_chunk_in_doubt_and_a_look_settles_it(
     again = client.set_invoices(rows)
     assert kinds(dict(again)) == {"already_set" if stored else "stored"}
     assert playauto.changes.summary()["stored_again"] == 0
+
+
+@pytest.mark.parametrize("fault", ["500_after", "accept_then_drop", "429", "reset_before"])
+def test_the_other_writes_are_in_doubt_too_when_their_answer_is_lost(
+    client: Client, emulator: Emulator, playauto: PlayAuto, fault: str
+) -> None:
+    playauto.seed(1, states={NEW: 1.0})
+    orders = list(client.orders())
+    emulator.faults.add(Rule(fault, path="instruction"))
+    emulator.faults.add(Rule(fault, path="addWorkSelect"))
+    for outcome in (client.instruct([orders[0].bundle_no]), client.send_invoices(orders)):
+        assert isinstance(outcome, InDoubt)
+        assert outcome.retry_after_s == (1.0 if fault == "429" else None)
+
+
+def test_three_workers_through_a_bad_day_store_every_number_exactly_once(
+    client: Client, emulator: Emulator, playauto: PlayAuto
+) -> None:
+    """C81, C94: what passes is absorbed, and a repeat never doubles or overwrites anything."""
+    playauto.seed(600, states={TO_SHIP: 1.0}, refuse={"e2043": 0.1})
+    rows = rows_of(playauto)
+    emulator.faults.set_rates(
+        {"429": 0.05, "500_before": 0.1, "500_after": 0.1, "drop": 0.05, "accept_then_drop": 0.1,
+         "reset_after": 0.05, "cut_body": 0.05}
+    )  # fmt: skip
+    with ThreadPoolExecutor(3) as pool:
+        left = list(pool.map(lambda _: carried_through(client, rows), range(3)))
+    assert left == [0, 0, 0]
+    emulator.faults.clear()
+    found = client.orders_by_bundle([one.bundle_no for one in rows])
+    assert {read_back(one, found[one.bundle_no]).number for one in rows} == {"ours"}
+    summary = playauto.changes.summary()
+    assert (summary["bundles"], summary["stored_again"]) == (len(rows), 0)
+
+
+def carried_through(client: Client, rows: list[InvoiceRow]) -> int:
+    """Store, read back, store again, in chunks; how many are not ours in the end."""
+    waiting = rows
+    for _ in range(60):
+        for start in range(0, len(waiting), 100):
+            client.set_invoices(waiting[start : start + 100])
+        try:
+            found = client.orders_by_bundle([one.bundle_no for one in waiting])
+        except PlayAutoUnavailable:
+            continue
+        waiting = [one for one in waiting if read_back(one, found[one.bundle_no]).number != "ours"]
+        if not waiting:
+            break
+    return len(waiting)
 
 
 def test_what_never_left_is_known_never_to_have_left(
