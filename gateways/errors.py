@@ -4,7 +4,9 @@ GatewayError
 ├── UnknownChannel            a room names a channel that the settings do not have
 ├── UnusableChannel           a channel's URL cannot be served by this version
 ├── CapabilitiesUnavailable   the provider could not be asked what it can do
-└── RoomsUnavailable          the provider could not be asked for its rooms
+├── RoomsUnavailable          the provider could not be asked for its rooms
+├── PlayAutoNotConfigured     there is no account of PlayAuto
+└── PlayAutoUnavailable       a question to PlayAuto has no answer
 """
 
 from __future__ import annotations
@@ -48,3 +50,18 @@ class RoomsUnavailable(GatewayError):
         super().__init__(f"channel {channel!r} did not list its rooms: {reason}")
         self.channel = channel
         self.reason = reason
+
+
+class PlayAutoNotConfigured(GatewayError):
+    """The settings hold no account of PlayAuto; the message names what is missing."""
+
+
+class PlayAutoUnavailable(GatewayError):
+    """PlayAuto could not be asked, or gave no answer of its own. Never to be read as "there is none".
+
+    `code` is PlayAuto's own or one of ours; `retryable`: asking again later may help."""
+
+    def __init__(self, what: str, code: str, reason: str, *, retryable: bool) -> None:
+        super().__init__(f"PlayAuto did not answer {what}: {reason}")
+        self.code = code
+        self.retryable = retryable

@@ -13,6 +13,7 @@ from gateways.http import Transport
 from gateways.iris.adapter import IrisAdapter
 from gateways.kakao.adapter import FRIENDS, MEMO, KakaoAdapter, Way
 from gateways.kakao.tokens import AppKeys, Tokens, TokenStore
+from gateways.playauto.accounts import close_clients
 from runtime.settings import Settings, get_settings
 
 _adapters: dict[tuple[str, str], Adapter] = {}
@@ -44,7 +45,8 @@ def use_token_store(store: Callable[[], TokenStore]) -> None:
 
 
 def close_adapters() -> None:
-    """Close every adapter's idle connections and forget them all."""
+    """Close every adapter's idle connections, and PlayAuto's clients', and forget them all."""
+    close_clients()
     with _lock:
         adapters = list(_adapters.values())
         _adapters.clear()

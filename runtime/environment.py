@@ -21,7 +21,7 @@ PREFIX = "JEONGSI_"
 PLAIN = frozenset(
     "database_url redis_url environment log_level kakao_access_token kakao_refresh_token kakao_rest_api_key "
     "kakao_client_secret kakao_api_url kakao_auth_url kakao_bot_url playauto_api_url playauto_api_key "
-    "playauto_email playauto_password".split()
+    "playauto_email playauto_password playauto_authentication_key".split()
 )
 # JEONGSI_ names that are no settings: which `.env` to read (empty: none), and the fault tests' wrong clock.
 ENV_FILE = "JEONGSI_ENV_FILE"

@@ -51,6 +51,8 @@ class Event(StrEnum):
     CHANNEL_DOWN = "channel.down"
     KAKAO_TOKEN_REFRESHED = "kakao.token_refreshed"  # noqa: S105 - a name
     KAKAO_LOGIN_NEEDED = "kakao.login_needed"
+    PLAYAUTO_LOGGED_IN = "playauto.logged_in"
+    PLAYAUTO_LOGIN_REFUSED = "playauto.login_refused"
     # The beat.
     BEAT_STARTED = "beat.started"
     BEAT_STOPPED = "beat.stopped"
@@ -144,6 +146,8 @@ SENTENCES: Mapping[Event, Sentence] = {
     Event.CHANNEL_DOWN: _error("Channel {channel} is down: {reason}"),
     Event.KAKAO_TOKEN_REFRESHED: _info("The Kakao token was refreshed and is good until {until}"),
     Event.KAKAO_LOGIN_NEEDED: _error("Nothing goes out by Kakao until a person logs in: {reason}"),
+    Event.PLAYAUTO_LOGGED_IN: _info("PlayAuto gave account {account} a new token"),
+    Event.PLAYAUTO_LOGIN_REFUSED: _error("PlayAuto lets account {account} in no more: {reason}"),
     Event.BEAT_STARTED: _info("Beat {node} has started"),
     Event.BEAT_STOPPED: _info("Beat {node} has stopped"),
     Event.TICK_FAILED: _error("A tick failed and is repeated: {error}"),

@@ -22,6 +22,16 @@ def kakao_refresh() -> str:
     return f"{PREFIX}lock:kakao-refresh"
 
 
+def playauto_token(account: str) -> str:
+    """A PlayAuto account's token, sealed. Lives 24 h, as the token does. `account`: a hash of its login."""
+    return f"{PREFIX}playauto:token:{account}"
+
+
+def playauto_login(account: str) -> str:
+    """Who logs in to this PlayAuto account now: a random token. Lives 45 s, given back after the login."""
+    return f"{PREFIX}lock:playauto-login:{account}"
+
+
 def workers(queue: str) -> str:
     """Living workers of a queue: a hash, node -> JSON {at, threads, free, service_ms}, written every second.
 

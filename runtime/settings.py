@@ -87,6 +87,10 @@ class Settings(BaseSettings):
     playauto_api_key: SecretStr | None = None
     playauto_email: str | None = None
     playauto_password: SecretStr | None = None
+    playauto_authentication_key: SecretStr | None = None
+    playauto_timeout_s: Seconds = 30.0
+    playauto_send_by: Literal["uniq", "bundle_no"] = "uniq"
+    playauto_read_back_days: Count = 180
     bridge_token: SecretStr | None = None
     emulator_url: WebUrl | None = None
     # Iris: how long a send itself waits to see its message in the room, before that is left to look-ups.

@@ -9,6 +9,12 @@ POST /_control/faults             {"rules": [{"fault", "room", "key", "path", "c
 POST /_control/settings           {"lookup_lag_s", "deliver_after_s", "slow_s", "missing_rooms": []}
 GET  /_control/notices            what the Discord and Slack webhooks were given, and every request they saw
 POST /_control/webhooks           {"gone": [ids], "rules": [{"fault", "channel", "room", "count", "delay_s"}]}
+/_control/playauto/… (or playauto-2, …):
+GET  receipts?since=N | summary | requests | jobs | bundles?state=S&limit=N
+POST seed                         {"orders", "shops", "states": {s: share}, "refuse": {code: share},
+                                   "bundled", "days", "seed"}
+POST settings                     the switches of `PlayAutoRules`
+POST expire-tokens | reset        {}
 POST /_control/reset              no faults, no remembered keys (the receipt file stays)
 """
 
@@ -21,6 +27,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from ops.emulator.bridge import Answer, error
 from ops.emulator.faults import Rule, everyday_rates
+from ops.emulator.playauto import http as playauto_http
 
 if TYPE_CHECKING:
     from ops.emulator.server import Emulator
@@ -56,6 +63,8 @@ def handle(emulator: Emulator, method: str, name: str, target: str, body: bytes)
                 for one in asked.get("rules", []):
                     emulator.webhooks.faults.add(_rule(one))
                 return Answer(200, {})
+            case _, name if name.startswith("playauto"):
+                return _playauto(emulator, method, name, target, asked)
             case "POST", "reset":
                 emulator.reset()
                 return Answer(200, {})
@@ -63,6 +72,12 @@ def handle(emulator: Emulator, method: str, name: str, target: str, body: bytes)
                 return error(404, "not_found", f"there is no {method} /_control/{name}")
     except (ValueError, TypeError, AttributeError, KeyError) as wrong:
         return error(400, "invalid_request", str(wrong))
+
+
+def _playauto(emulator: Emulator, method: str, name: str, target: str, asked: dict[str, Any]) -> Answer:
+    account, _, rest = name.partition("/")
+    answer = playauto_http.control(emulator.playauto(account), method, rest, target, asked)
+    return answer or error(404, "not_found", f"there is no {method} /_control/{name}")
 
 
 def _script(emulator: Emulator, asked: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from ops.emulator import control, iris_http
 from ops.emulator.bridge import Answer, Bridge, Content, accepted, error
 from ops.emulator.faults import Rule
+from ops.emulator.playauto import http as playauto_http
 from ops.emulator.webhooks import Said
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._serve()
 
+    def do_PUT(self) -> None:
+        self._serve()
+
     def _serve(self) -> None:
         body = self._read_body()
         if body is None:
@@ -60,6 +64,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         if first in ("kakao", "kauth"):
             self._serve_kakao(first, rest, path, body)
+            return
+        if first == "playauto" or first.startswith("playauto-"):
+            playauto_http.serve(self, self.emulator.playauto(first), path, rest, body)
             return
         if first == "iris" or first.startswith("iris-"):
             iris_http.serve(self, self.emulator.device(first), path, rest, body)

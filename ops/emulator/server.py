@@ -16,6 +16,7 @@ from ops.emulator.faults import Faults
 from ops.emulator.handler import Handler
 from ops.emulator.iris import IrisDevice
 from ops.emulator.kakao import Kakao
+from ops.emulator.playauto import PlayAuto
 from ops.emulator.receipts import Receipts
 from ops.emulator.webhooks import Webhooks
 from runtime.clock import SystemClock
@@ -26,7 +27,8 @@ REQUESTS_KEPT = 100_000
 
 
 class Emulator:
-    """Bridges at {url}/key, /lookup, /none; Iris at /iris; Kakao at /kakao, /kauth; also /discord, /slack.
+    """Bridges at {url}/key, /lookup, /none; Iris at /iris; Kakao at /kakao, /kauth; PlayAuto at /playauto;
+    also /discord, /slack.
 
     `/_control` scripts all of them.
 
@@ -56,7 +58,10 @@ class Emulator:
         }
         self.requests: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT)
         self.stopping = threading.Event()
+        self._receipts_path = Path(receipts_path) if receipts_path else None
+        self._seed = seed
         self._devices: dict[str, IrisDevice] = {}
+        self._playautos: dict[str, PlayAuto] = {}
         self._devices_guard = threading.Lock()
         self._address = (host, port)
         self._server: EmulatorServer | None = None
@@ -77,6 +82,16 @@ class Emulator:
                 self._devices[name] = IrisDevice(f"emulator-{name}", self.receipts, self.clock, self.stopping)
             return self._devices[name]
 
+    def playauto(self, name: str = "playauto") -> PlayAuto:
+        """The PlayAuto account at {url}/{name}, made at first use: `playauto`, `playauto-2`, … Its receipts
+        stand beside the others, in a file of its own."""
+        with self._devices_guard:
+            if name not in self._playautos:
+                path = self._receipts_path
+                own = path.with_name(f"{path.stem}-{name}.jsonl") if path else None
+                self._playautos[name] = PlayAuto(name, own, self.clock, self.stopping, self._seed)
+            return self._playautos[name]
+
     def start(self) -> Self:
         """Bind and serve. Raises OSError if the port is taken."""
         self.stopping.clear()
@@ -84,6 +99,8 @@ class Emulator:
         self._address = (self._address[0], self._server.server_port)
         serve = self._server.serve_forever
         threading.Thread(target=serve, args=(0.05,), name="emulator", daemon=True).start()
+        for playauto in self._playautos.values():
+            playauto.jobs.resume()
         return self
 
     def stop(self) -> None:
@@ -99,6 +116,8 @@ class Emulator:
         """`stop`, and close the receipt file."""
         self.stop()
         self.receipts.close()
+        for playauto in self._playautos.values():
+            playauto.changes.close()
 
     def reset(self) -> None:
         """No faults, no remembered keys, no request log. The receipt file is append-only and stays."""
@@ -106,6 +125,8 @@ class Emulator:
         self.requests.clear()
         self.webhooks.reset()
         self.kakao.forget()
+        for playauto in self._playautos.values():
+            playauto.reset()
         for bridge in self.bridges.values():
             bridge.forget()
 

@@ -13,6 +13,7 @@ from tests.support import databases
 from tests.support.environment import clear_caches, point_at
 from tests.support.ledger_time import LedgerTime
 from tests.support.ledger_world import World
+from tests.support.playauto_env import client, playauto, playauto_env  # noqa: F401 - fixtures
 from tests.support.run import Run
 from tests.support.sending_fixtures import (  # noqa: F401 - fixtures
     emulator,
