@@ -61,7 +61,7 @@ def _carry_waiters(rt: Engine, device: str) -> list[Settle]:
 
 
 def _carry(rt: Engine, slots: Sequence[SlotId], way: Way) -> tuple[list[Settle], list[str], bool]:
-    """How the slots ended, their devices, and whether none of those was taken."""
+    """How the slots ended, the devices that they used, and whether none of those was taken."""
     way.taken()
     hit("send.locking")
     held = rt.locks.acquire(slots)
@@ -71,16 +71,22 @@ def _carry(rt: Engine, slots: Sequence[SlotId], way: Way) -> tuple[list[Settle],
         hit("send.locked")
         leases = [lease for lease in rt.lease(held) if _is_ours(lease)]
         way.leased()
-        ends = [end for end in rt.for_each(lambda lease: _run(rt, lease), leases) if end is not None]
+        carried = list(zip(leases, rt.for_each(lambda lease: _run(rt, lease), leases), strict=True))
+        ends = [end for _, end in carried if end is not None]
         if way is SEND:
-            found = (device_of(lease) for lease in leases)
-            devices = list(dict.fromkeys(device for device in found if device is not None))
+            devices = _freed(carried)
     finally:
         for lease in leases:
             rt.done(lease.slot)
         rt.locks.release(held)
     was_free = bool(leases) and all(end.reason != "device_busy" for end in ends)
     return ends, devices, was_free
+
+
+def _freed(carried: Sequence[tuple[Lease, Settle | None]]) -> list[str]:
+    """The devices that these slots have used. Who found one taken leaves the next to whoever has it."""
+    used = (device_of(lease) for lease, end in carried if end is None or end.reason != "device_busy")
+    return list(dict.fromkeys(device for device in used if device is not None))
 
 
 def _run(rt: Engine, lease: Lease) -> Settle | None:

@@ -39,7 +39,8 @@ from runtime.settings import Settings
 _ROOM = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _QUESTION_S = 2.0  # the most that one question may take
 _HEALTH_S = 5.0  # how long what /config and /dashboard/status said is believed before a send
-_FIRST_LOOK_S = 0.01
+_FIRST_LOOK_S = 0.01  # a message of an idle device is seldom there sooner
+_NEXT_LOOK_S = 0.005
 _LOOK_GROWTH = 1.5
 _LOOK_MOST_S = 0.1
 
@@ -79,6 +80,7 @@ class IrisAdapter:
         self._transport = transport
         self._timing = timing
         self._health: tuple[float, Health] | None = None
+        self._came_at = float("-inf")  # monotonic instant at which the latest message was there, about
         self._asking = threading.Lock()
 
     @classmethod
@@ -211,16 +213,21 @@ class IrisAdapter:
         question_s = min(_QUESTION_S, self._timing.deadline / 3)
         last = until - question_s
         patience = min(last, began + before["send_rate_ms"] / 1000 + self._timing.read_back)
-        pause, looks = _FIRST_LOOK_S, 0
+        # The device pauses after each message, so this one comes about a pause after the latest.
+        earliest = max(began, self._came_at + before["send_rate_ms"] / 1000)
+        pause, looks, looked_at = earliest - began + _FIRST_LOOK_S, 0, began
         while True:
-            clock().wait(pause)
+            clock().wait(min(pause, last - clock().monotonic()))
+            asked_at = clock().monotonic()
             rows = self.device.rows(room, before["bot_id"], before["last_id"])
             looks += 1
             if isinstance(rows, list):
                 found = candidates(rows, part.kind, part.text, len(part.images))
                 if found:
+                    self._came_at = (looked_at + asked_at) / 2 if looks > 1 else earliest
                     return _seen(outcome, found, looks, clock().monotonic() - began)
-            pause = min(pause * _LOOK_GROWTH, _LOOK_MOST_S)
+            looked_at = asked_at
+            pause = min(max(_NEXT_LOOK_S * _LOOK_GROWTH**looks, _NEXT_LOOK_S), _LOOK_MOST_S)
             now = clock().monotonic()
             if now >= patience:
                 standing = self.device.standing(room) if now + question_s < last else None

@@ -310,10 +310,10 @@ BEGIN
       WHERE g.device = i.device AND g.holder_schedule = i.sid AND g.holder_slot = i.sat RETURNING g.device)
     SELECT array_agg(DISTINCT f.device) INTO freed_devices FROM f;
   END IF;
-  IF freed_devices IS NOT NULL THEN   -- one at a time: the first in order
-    UPDATE slots s SET not_before = t
+  IF freed_devices IS NOT NULL THEN   -- one at a time: the first in order. Whoever freed the device asks for it at once (device_next); the beat calls it if not.
+    UPDATE slots s SET not_before = t + interval '50 ms'
       FROM (SELECT x.schedule_id, x.slot_at FROM unnest(freed_devices) d(device) CROSS JOIN LATERAL (SELECT y.schedule_id, y.slot_at FROM slots y
-              WHERE y.device = d.device AND y.state IN ('waiting', 'queued', 'leased') AND y.wait_reason = 'device_busy' AND y.state = 'waiting' AND y.phase = 'send' AND y.not_before > t AND y.finish_by > t
+              WHERE y.device = d.device AND y.state IN ('waiting', 'queued', 'leased') AND y.wait_reason = 'device_busy' AND y.state = 'waiting' AND y.phase = 'send' AND y.not_before > t + interval '50 ms' AND y.finish_by > t
               ORDER BY y.priority, y.slot_at, y.schedule_id LIMIT 1 FOR UPDATE SKIP LOCKED) x) w
       WHERE s.schedule_id = w.schedule_id AND s.slot_at = w.slot_at;
   END IF;
@@ -372,7 +372,7 @@ BEGIN
   UPDATE slots s SET state = i.state, phase = i.phase, owner = NULL, lease_until = NULL, spins = CASE WHEN i.state = 'queued' THEN greatest(s.spins - 1, 0) ELSE 0 END,
       not_before = CASE WHEN i.state <> 'waiting' THEN s.not_before
                         WHEN i.reason = 'room_busy' THEN least(t + make_interval(secs => i.delay / 1000), (SELECT greatest(g.free_at, t + interval '200 ms') FROM room_gate g WHERE g.room_ref = s.room_ref))
-                        WHEN i.reason = 'device_busy' THEN least(t + make_interval(secs => i.delay / 1000), (SELECT greatest(g.free_at, t + interval '500 ms') FROM device_gate g WHERE g.device = s.device))
+                        WHEN i.reason = 'device_busy' THEN least(t + make_interval(secs => i.delay / 1000), (SELECT greatest(g.free_at, t + interval '500 ms' + interval '50 ms' * device_line(s.device)) FROM device_gate g WHERE g.device = s.device))
                         ELSE t + make_interval(secs => i.delay / 1000) END,
       republish_at = CASE WHEN i.state = 'queued' THEN t + make_interval(secs => i.delay / 1000) END,
       wait_reason = CASE WHEN i.state IN ('waiting', 'queued') THEN i.reason ELSE s.wait_reason END,

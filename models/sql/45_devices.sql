@@ -9,7 +9,14 @@ BEGIN
   SELECT g.free_at INTO free FROM device_gate g WHERE g.device = p_device AND (g.holder_schedule, g.holder_slot) IS DISTINCT FROM (p_sid, p_sat);
   IF NOT p_busy AND (free IS NULL OR free <= t) THEN RETURN 0; END IF;
   UPDATE slots s SET device = p_device WHERE s.schedule_id = p_sid AND s.slot_at = p_sat AND s.state = 'leased' AND s.fence = p_fence AND s.owner = p_owner AND s.device IS DISTINCT FROM p_device;
-  RETURN least(greatest(coalesce(extract(epoch FROM free - t)::float8 * 1000, 0), 200), 5000);
+  RETURN least(greatest(coalesce(extract(epoch FROM free - t)::float8 * 1000, 0), 200) + 50 * device_line(p_device), 5000);
+END $$;
+
+-- How many wait for this device, 90 at most. Whoever joins a long line looks again later: who frees the device calls the first one anyway,
+-- and a hundred rooms that look twice a second keep the workers busier than the device.
+CREATE OR REPLACE FUNCTION device_line(p_device text) RETURNS int LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+  RETURN (SELECT count(*) FROM (SELECT 1 FROM slots s WHERE s.device = p_device AND s.state IN ('waiting', 'queued', 'leased') AND s.wait_reason = 'device_busy' LIMIT 90) w);
 END $$;
 
 -- The first who waits for a free device, queued for the worker that asks, so that a device never idles until a beat looks. None: nobody waits, or it is taken.

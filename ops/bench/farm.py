@@ -7,13 +7,14 @@ with this one.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -107,6 +108,14 @@ class Farm:
         self._until("receiver", lambda: "http://" in log.read_text(encoding="utf-8"))
         url = log.read_text(encoding="utf-8").strip().splitlines()[-1]
         self._env["KAKAO_BOT_URL"] = f"receiver=bridge+{url}"
+        return url
+
+    def emulator(self, channels: Sequence[str]) -> str:
+        """Start the provider emulator with these Iris devices as channels; answers its URL."""
+        log = self._start("emulator", "-m", "ops.emulator")
+        self._until("emulator", lambda: '"url"' in log.read_text(encoding="utf-8"))
+        url = str(json.loads(log.read_text(encoding="utf-8").splitlines()[0])["url"])
+        self._env["KAKAO_BOT_URL"] = ",".join(f"{name}=iris+{url}/{name}" for name in channels)
         return url
 
     def python(self, name: str, *arguments: str, **env: str) -> None:

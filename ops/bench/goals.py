@@ -96,6 +96,13 @@ def _late(key: str) -> Callable[[Rows], float | None]:
     return of
 
 
+def _smallest(key: str) -> Callable[[Rows], float | None]:
+    def of(rows: Rows) -> float | None:
+        return min((float(row[key]) for row in rows), default=None)
+
+    return of
+
+
 def _sent_twice(rows: Rows) -> float | None:
     return max((float(row["twice"]) for row in rows if row["name"].startswith("Jeongsi")), default=None)
 
@@ -133,6 +140,7 @@ GOALS = (
     Goal("endtoend", "2,000 rooms: half have it within", 0.5, "s", _late("p50")),
     Goal("endtoend", "99 of 100 within", 1.5, "s", _late("p99")),
     Goal("endtoend", "all within", 3, "s", _late("max")),
+    _least("iris", "of the limit of each number of devices, at least", 0.9, "×", _smallest("share")),
     Goal("stock", "posted twice by Jeongsi", 0, "", _sent_twice),
 )  # fmt: skip
 

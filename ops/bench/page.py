@@ -46,6 +46,11 @@ COLUMNS: dict[str, list[tuple[str, str]]] = {
         ("CPU in all (µs/slot)", "cpu_us_in_all"), ("of it", "cpu_us_per_slot"),
     ],
     "endtoend": [("", "name"), ("rooms", "slots"), ("twice", "twice"), ("late (s)", "late_s")],
+    "iris": [
+        ("", "name"), ("rooms", "rooms"), ("twice", "twice"), ("per second", "per_s"),
+        ("the devices' own limit", "limit_per_s"), ("share", "share"), ("last (s)", "last_s"),
+        ("CPU without the emulator (µs/message)", "cpu_us_in_all"),
+    ],
     "stock": [
         ("", "name"), ("sends", "sends"), ("kills", "kills"), ("posted twice", "twice"),
         ("never posted", "never"), ("still waiting", "stuck"), ("unresolved", "unresolved"),

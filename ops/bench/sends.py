@@ -55,7 +55,7 @@ def measured(
             for number in range(workers):
                 farm.worker(name=f"send-{number + 1}", concurrency=concurrency)
             at = lay_slots(db, slots, lead_s=max(6.0, slots / 1500))
-            _wait_until(db, at)
+            wait_until(db, at)
             before = farm.cpu_s()
             seen = until_arrived(receiver, slots, _LIMIT_S)
             _until_settled(db)
@@ -74,20 +74,20 @@ def lay_rooms(db: psycopg.Connection[Any], count: int) -> None:
 
 
 def lay_slots(db: psycopg.Connection[Any], count: int, lead_s: float) -> dt.datetime:
-    """One-off schedules for one instant ``lead_s`` seconds from now, one per room; answers the instant."""
+    """One-off schedules for the first rooms, due ``lead_s`` seconds from now; answers that instant."""
     at = (ledger.now(db) + dt.timedelta(seconds=lead_s)).replace(microsecond=0)
     local = at.astimezone(dt.timezone(dt.timedelta(hours=9)))
     db.execute(
         "INSERT INTO kb_schedule (title, target_room_id, target_room_type, message_text, send_order,"
         " schedule_type, schedule_date, schedule_time)"
-        " SELECT 'bench ' || n, 'bench-' || n, 'test', %s, 'text_only', 'once', %s, %s"
-        " FROM generate_series(1, %s) n",
+        " SELECT name, room_id, 'test', %s, 'text_only', 'once', %s, %s FROM rooms ORDER BY id LIMIT %s",
         (_TEXT, local.date(), local.time(), count),
     )
     return at
 
 
-def _wait_until(db: psycopg.Connection[Any], at: dt.datetime) -> None:
+def wait_until(db: psycopg.Connection[Any], at: dt.datetime) -> None:
+    """Until shortly before the instant. Raises RuntimeError when it has passed already."""
     left = (at - ledger.now(db)).total_seconds()
     if left < 0:
         raise RuntimeError(f"laying the schedules took {-left:.1f} s longer than there was time")
