@@ -45,6 +45,10 @@ COLUMNS: dict[str, list[tuple[str, str]]] = {
         ("", "name"), ("slots", "slots"), ("twice", "twice"), ("per second", "per_s"),
         ("CPU in all (µs/slot)", "cpu_us_in_all"), ("of it", "cpu_us_per_slot"),
     ],
+    "confirm": [
+        ("", "name"), ("slots", "slots"), ("per second", "per_s"),
+        ("CPU in all, start of the workers included (µs/slot)", "cpu_us_in_all"), ("of it", "cpu_us_per_slot"),
+    ],
     "endtoend": [("", "name"), ("rooms", "slots"), ("twice", "twice"), ("late (s)", "late_s")],
     "iris": [
         ("", "name"), ("rooms", "rooms"), ("twice", "twice"), ("per second", "per_s"),
