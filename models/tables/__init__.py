@@ -11,13 +11,16 @@ from models.tables.enqueue import EnqueueKey, MessageHash
 from models.tables.instance import BeatPulse, Instance
 from models.tables.ledger import Attempt, Incident, Part, Slot, SlotEdge, SlotLog
 from models.tables.notices import Notice, NoticeDelivery, NoticeRequest, NoticeTarget, NoticeWatch
+from models.tables.orders import Carrier, Order
 from models.tables.rooms import DeviceGate, DeviceMessage, KakaoToken, Organisation, Room, RoomGate, RoomQuota
 from models.tables.schedules import Image, Schedule, ScheduleClock, ScheduleDirty, ScheduleVersion
+from models.tables.tracking import TrackingDetail, TrackingJob, TrackingScheduler
 
 __all__ = [
     "Attempt",
     "Base",
     "BeatPulse",
+    "Carrier",
     "DeviceGate",
     "DeviceMessage",
     "EnqueueKey",
@@ -31,6 +34,7 @@ __all__ = [
     "NoticeRequest",
     "NoticeTarget",
     "NoticeWatch",
+    "Order",
     "Organisation",
     "Part",
     "Room",
@@ -43,4 +47,7 @@ __all__ = [
     "Slot",
     "SlotEdge",
     "SlotLog",
+    "TrackingDetail",
+    "TrackingJob",
+    "TrackingScheduler",
 ]

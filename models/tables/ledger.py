@@ -94,6 +94,7 @@ class Slot(Base):
         ),
         Index("slots_unresolved_idx", "slot_at", postgresql_where=text("state = 'unresolved'")),
         Index("slots_id_idx", "id"),
+        Index("slots_tracking_idx", "republish_at", postgresql_where=text("kind = 'tracking'")),
         Index("slots_trouble_idx", "ended_at", postgresql_where=text("state = 'failed'")),
         BY_SLOT_TIME,
     )

@@ -103,7 +103,7 @@ class Schedule(Base):
         ),
     )
     # Deleting one is kept as a soft delete by a trigger, so that no row goes.
-    __mapper_args__ = {"confirm_deleted_rows": False}  # noqa: RUF012 - as below
+    __mapper_args__ = {"confirm_deleted_rows": False}  # noqa: RUF012 - SQLAlchemy reads this name on the class
 
 
 class ScheduleVersion(Base):
