@@ -10,7 +10,7 @@ CREATE OR REPLACE FUNCTION order_claim(status text) RETURNS text LANGUAGE sql IM
 
 -- THE rule: this order's number is to be uploaded. Written so that orders_waiting_idx serves it; ask `FROM orders o WHERE order_pending(o)`.
 CREATE OR REPLACE FUNCTION order_pending(o orders) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-  SELECT o.playauto_uploaded = 0 AND o.tracking_number <> '' AND o.tracking_number ~ '\S' AND coalesce(o.carrier_code, '') ~ '\S' AND order_claim(o.order_status) IS NULL $$;
+  SELECT o.playauto_uploaded = 0 AND o.tracking_number IS NOT NULL AND o.tracking_number <> '' AND o.tracking_number ~ '\S' AND coalesce(o.carrier_code, '') ~ '\S' AND order_claim(o.order_status) IS NULL $$;
 
 -- The same rule in words: the first thing that keeps an order from being uploaded, NULL if nothing does.
 CREATE OR REPLACE FUNCTION order_hindrance(o orders) RETURNS text LANGUAGE sql IMMUTABLE AS $$
