@@ -55,8 +55,8 @@ SELECT o.id, o.account, o.order_no, o.shop_name, o.bundle_no, o.carrier_code,
  WHERE order_pending(o) AND o.account = %(account)s AND o.id > %(after)s ORDER BY o.id LIMIT %(limit)s"""
 _HELD_BACK = """
 SELECT order_hindrance(o), count(*) FROM orders o
- WHERE o.playauto_uploaded = 0 AND o.tracking_number <> '' AND o.tracking_number ~ '\\S' AND NOT order_pending(o)
-   AND (%(account)s::text IS NULL OR o.account = %(account)s)
+ WHERE o.playauto_uploaded = 0 AND o.tracking_number <> '' AND o.tracking_number ~ '\\S'
+   AND NOT order_pending(o) AND (%(account)s::text IS NULL OR o.account = %(account)s)
  GROUP BY 1 ORDER BY 1"""
 
 

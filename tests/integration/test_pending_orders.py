@@ -33,9 +33,11 @@ WORDS: dict[str | None, str] = {
         취소,취소요청,취소완료,취소 요청,미입금취소,취소처리중,취소승인,판매자 직권취소,환불완료,출고중지,
         출고 중지 요청,cancel,Cancelled,CANCEL_REQUEST,CANCEL_DONE,ADMIN_CANCELING,refunded""",
     "return": """
-        반품,반품요청,반품진행,반품회수완료,반품완료,반품 접수,회수지시,수거완료,return,Returned,RETURN_REQUEST""",
+        반품,반품요청,반품진행,반품회수완료,반품완료,반품 접수,회수지시,수거완료,return,Returned,
+        RETURN_REQUEST""",
     "exchange": """
-        교환,교환요청,교환진행,교환회수완료,교환완료,맞교환요청,맞교환완료,교환 재배송,exchange,EXCHANGE_REQUEST""",
+        교환,교환요청,교환진행,교환회수완료,교환완료,맞교환요청,맞교환완료,교환 재배송,exchange,
+        EXCHANGE_REQUEST""",
 }
 STATUSES: dict[str | None, str | None] = {None: None, "": None} | {
     word.strip(): claim for claim, words in WORDS.items() for word in words.split(",") if word.strip()
