@@ -17,6 +17,35 @@ CREATE OR REPLACE FUNCTION order_hindrance(o orders) RETURNS text LANGUAGE sql I
   SELECT CASE WHEN o.playauto_uploaded <> 0 THEN 'uploaded' WHEN coalesce(o.tracking_number, '') !~ '\S' THEN 'no_number'
               WHEN order_claim(o.order_status) IS NOT NULL THEN order_claim(o.order_status) WHEN coalesce(o.carrier_code, '') !~ '\S' THEN 'no_carrier' END $$;
 
+-- An import: whether what it says of an order would have another number, parcel or carrier uploaded. What it leaves out (NULL) says nothing.
+CREATE OR REPLACE FUNCTION order_moves(o orders, n orders) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  RETURN coalesce(regexp_replace(n.tracking_number, '[^0-9A-Za-z]', '', 'g') <> regexp_replace(coalesce(o.tracking_number, n.tracking_number), '[^0-9A-Za-z]', '', 'g'), false)
+      OR coalesce(n.bundle_no <> coalesce(o.bundle_no, n.bundle_no), false) OR coalesce(n.carrier_code <> coalesce(o.carrier_code, n.carrier_code), false);
+END $$;
+
+-- The order as an import of `n` leaves it. What was uploaded keeps number, parcel and carrier, and stays uploaded, unless p_again says that it is to be
+-- uploaded anew. A carrier known by name only keeps the code that this name has had.
+CREATE OR REPLACE FUNCTION order_merged(o orders, n orders, p_again boolean) RETURNS orders LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE was smallint := o.playauto_uploaded;
+BEGIN
+  IF was = 1 AND p_again AND (order_moves(o, n) OR n.playauto_uploaded = 0) THEN o.playauto_uploaded := 0; o.uploaded_at := NULL;
+  ELSIF n.playauto_uploaded = 1 THEN o.playauto_uploaded := 1; END IF;
+  o.shop_code := coalesce(n.shop_code, o.shop_code); o.shop_name := coalesce(n.shop_name, o.shop_name);
+  o.shop_order_no := coalesce(n.shop_order_no, o.shop_order_no); o.playauto_uniq := coalesce(n.playauto_uniq, o.playauto_uniq);
+  o.order_status := coalesce(n.order_status, o.order_status);
+  IF was = 0 OR p_again THEN
+    IF n.carrier_code IS NULL AND n.carrier_name <> coalesce(o.carrier_name, '') THEN o.carrier_code := NULL; o.carrier_name := n.carrier_name;
+    ELSIF n.carrier_code <> coalesce(o.carrier_code, '') THEN o.carrier_code := n.carrier_code; o.carrier_name := n.carrier_name;
+    ELSE o.carrier_name := coalesce(n.carrier_name, o.carrier_name); END IF;
+    o.tracking_number := coalesce(n.tracking_number, o.tracking_number); o.bundle_no := coalesce(n.bundle_no, o.bundle_no);
+  ELSE
+    o.tracking_number := coalesce(o.tracking_number, n.tracking_number); o.bundle_no := coalesce(o.bundle_no, n.bundle_no);
+    o.carrier_code := coalesce(o.carrier_code, n.carrier_code); o.carrier_name := coalesce(o.carrier_name, n.carrier_name);
+  END IF;
+  RETURN o;
+END $$;
+
 -- The rules of an account's run, as the planner reads them.
 CREATE OR REPLACE FUNCTION tracking_rules(s tracking_upload_scheduler) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
   SELECT jsonb_build_array(CASE WHEN s.weekdays IS NULL THEN jsonb_build_object('kind', 'daily', 'time', s.schedule_time)

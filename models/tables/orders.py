@@ -40,7 +40,7 @@ class Order(Base):
     updated_at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
     __table_args__ = (
         UniqueConstraint(
-            "organisation_id", "order_no", name="orders_order_no_key", postgresql_nulls_not_distinct=True
+            "order_no", "organisation_id", name="orders_order_no_key", postgresql_nulls_not_distinct=True
         ),
         Index(
             "orders_waiting_idx", "account", "id",

@@ -39,9 +39,10 @@ WORDS: dict[str | None, str] = {
         교환,교환요청,교환진행,교환회수완료,교환완료,맞교환요청,맞교환완료,교환 재배송,exchange,
         EXCHANGE_REQUEST""",
 }
-STATUSES: dict[str | None, str | None] = {None: None, "": None} | {
-    word.strip(): claim for claim, words in WORDS.items() for word in words.split(",") if word.strip()
-}
+STATUSES: dict[str | None, str | None] = {None: None, "": None}
+STATUSES.update(
+    (word.strip(), claim) for claim, words in WORDS.items() for word in words.split(",") if word.strip()
+)
 
 
 @pytest.mark.parametrize(("columns", "why"), RULE, ids=str)

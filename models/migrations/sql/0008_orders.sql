@@ -18,7 +18,7 @@ CREATE TABLE orders (
   uploaded_at       timestamptz,
   created_at        timestamptz NOT NULL DEFAULT now(),
   updated_at        timestamptz NOT NULL DEFAULT now(),
-  CONSTRAINT orders_order_no_key UNIQUE NULLS NOT DISTINCT (organisation_id, order_no),
+  CONSTRAINT orders_order_no_key UNIQUE NULLS NOT DISTINCT (order_no, organisation_id),
   CONSTRAINT orders_order_no_check CHECK (btrim(order_no) <> ''),
   CONSTRAINT orders_account_check CHECK (btrim(account) <> ''),
   CONSTRAINT orders_uploaded_check CHECK (playauto_uploaded IN (0, 1))
