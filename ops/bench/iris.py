@@ -134,7 +134,7 @@ class _Bench:
 
     def _carry(self, engine: Engine, due: beat.Due) -> None:
         with suppress(SlotsFailed):
-            carry(engine, [due.slot], CONFIRM if due.phase == Phase.CONFIRM else SEND)
+            carry(engine, [due.slot], CONFIRM if due.queue == Phase.CONFIRM else SEND)
 
     def _due(self) -> list[beat.Due]:
         found = beat.dispatch(self.db, self._now(), 5000, 5.0, 1.0)
