@@ -16,26 +16,22 @@ from datetime import datetime
 from runtime.ids import SlotId, to_ms
 
 VERSION = 1
-TASKS = {"send": "jeongsi.slot.send", "confirm": "jeongsi.slot.confirm"}  # by phase, which is the queue too
+#: The task that each queue's hints call.
+TASKS = {"send": "jeongsi.slot.send", "confirm": "jeongsi.slot.confirm", "tracking": "jeongsi.tracking.run"}
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
     """Slots that somebody should look at. ``told``: what Flower shows as the task's arguments."""
 
-    phase: str
+    queue: str
     slots: tuple[SlotId, ...]
     told: str
 
     @property
     def task(self) -> str:
         """The task's name."""
-        return TASKS[self.phase]
-
-    @property
-    def queue(self) -> str:
-        """The queue it goes to."""
-        return self.phase
+        return TASKS[self.queue]
 
     def body(self) -> dict[str, object]:
         """The task's only argument."""
@@ -69,8 +65,8 @@ def envelopes(hints: Sequence[Hint], origin: str) -> Iterator[bytes]:
             _ENVELOPE
             % {
                 "body": b64encode((_BODY % slots).encode()).decode(),
-                "task": TASKS[hint.phase],
-                "queue": hint.phase,
+                "task": TASKS[hint.queue],
+                "queue": hint.queue,
                 "id": _uuid(random[place : place + 32]),
                 "tag": _uuid(random[place + 32 : place + 64]),
                 "told": json.dumps(hint.told),

@@ -56,26 +56,27 @@ def hints_of(
     most: int,
     one_device: Collection[str] = (),
 ) -> list[Hint]:
-    """Messages for slots, in their order of urgency; a device takes one at a time, so its slots go singly.
+    """Messages for slots, in their order of urgency; a device takes one at a time, so its slots go singly,
+    and an upload is a run of its own.
 
     ``names``: title and room by schedule, for single hints. ``one_device``: channels of one device each.
     """
     groups: dict[tuple[str, str | None, datetime | None], list[Due]] = {}
     counts: dict[tuple[str, str | None], int] = {}
     for found in due:
-        counts[found.phase, found.channel] = counts.get((found.phase, found.channel), 0) + 1
+        counts[found.queue, found.channel] = counts.get((found.queue, found.channel), 0) + 1
     sizes = {
-        (phase, channel): size_for(channel, count, crews.get(phase, NOBODY), concurrency, most)
-        for (phase, channel), count in counts.items()
+        (queue, channel): size_for(channel, count, crews.get(queue, NOBODY), concurrency, most)
+        for (queue, channel), count in counts.items()
     }
     made: list[Hint] = []
     for found in due:
-        single = found.device is not None or found.channel in one_device
-        size = 1 if single else sizes[found.phase, found.channel]
+        single = found.device is not None or found.channel in one_device or found.queue == "tracking"
+        size = 1 if single else sizes[found.queue, found.channel]
         if size == 1:
-            made.append(Hint(found.phase, (found.slot,), _told(found, names)))
+            made.append(Hint(found.queue, (found.slot,), _told(found, names)))
             continue
-        group = groups.setdefault((found.phase, found.channel, found.sat), [])
+        group = groups.setdefault((found.queue, found.channel, found.sat), [])
         group.append(found)
         if len(group) == size:
             made.append(_batch(group))
@@ -87,7 +88,7 @@ def hints_of(
 def _batch(group: Iterable[Due]) -> Hint:
     slots = list(group)
     told = f"{len(slots)} slots · {wall_time(slots[0].sat)}" if len(slots) > 1 else str(slots[0].slot)
-    return Hint(slots[0].phase, tuple(found.slot for found in slots), told)
+    return Hint(slots[0].queue, tuple(found.slot for found in slots), told)
 
 
 def _told(found: Due, names: Mapping[int, tuple[str, str]]) -> str:

@@ -24,7 +24,7 @@ from runtime.events import Event, emit
 from runtime.failpoints import hit
 from runtime.redis_client import lock_redis
 
-QUEUES = ("send", "confirm")
+QUEUES = ("send", "confirm", "tracking")
 _MOST_MESSAGES = 100_000  # about 100 MB; more than that is left to republish
 _ALIVE_S = 5.0  # a heartbeat older than this is a dead worker's
 _CREW_S = 2.0

@@ -195,20 +195,24 @@ class Turn:
 
     def _republish(self, db: Connection, agenda: Agenda) -> None:
         """Queued slots whose hint looks lost, while their queue is short. No broker: they stay due for it."""
-        lost = {"send": agenda.send_again_at, "confirm": agenda.confirm_again_at}
-        phases = [phase for phase in QUEUES if _reached(lost[phase], agenda.at)]
-        if not phases:
+        lost = {
+            "send": agenda.send_again_at,
+            "confirm": agenda.confirm_again_at,
+            "tracking": agenda.tracking_again_at,
+        }
+        queues = [queue for queue in QUEUES if _reached(lost[queue], agenda.at)]
+        if not queues:
             return
         sight = self._publisher.look(_LOOK_S)
         if sight is None:
             return
-        for phase in phases:
-            self._republish_phase(db, phase, _is_short(phase, sight))
+        for queue in queues:
+            self._republish_queue(db, queue, _is_short(queue, sight))
 
-    def _republish_phase(self, db: Connection, phase: str, publish: bool) -> None:
+    def _republish_queue(self, db: Connection, queue: str, publish: bool) -> None:
         known = self._settings
         while True:
-            due = ledger.republish(db, phase, known.dispatch_chunk, known.republish_s, publish)
+            due = ledger.republish(db, queue, known.dispatch_chunk, known.republish_s, publish)
             if due:
                 self._worked = True
                 emit(Event.REPUBLISHED, count=len(due))
@@ -254,6 +258,7 @@ class Turn:
         horizon = timedelta(seconds=self._settings.horizon_s)
         moments = [
             agenda.expire_at, agenda.lease_until, agenda.send_again_at, agenda.confirm_again_at,
+            agenda.tracking_again_at,
             agenda.dispatch_at and agenda.dispatch_at - ahead, agenda.plan_at and agenda.plan_at - horizon,
         ]  # fmt: skip
         waits = [(moment - agenda.at).total_seconds() for moment in moments if moment is not None]
@@ -269,7 +274,7 @@ def _reached(moment: datetime | None, at: datetime) -> bool:
     return moment is not None and moment <= at
 
 
-def _is_short(phase: str, sight: Sight) -> bool:
+def _is_short(queue: str, sight: Sight) -> bool:
     """Whether a queue is at or below its low-water mark: the living worker threads on it, 0 if unknown."""
-    crew = sight.crews.get(phase)
-    return sight.depths.get(phase, 0) <= (crew.threads if crew else 0)
+    crew = sight.crews.get(queue)
+    return sight.depths.get(queue, 0) <= (crew.threads if crew else 0)

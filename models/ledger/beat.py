@@ -86,11 +86,11 @@ class Promise(NamedTuple):  # a tuple: a burst makes 10,000 of them, each three 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A slot that was moved to ``queued``: somebody should be told."""
+    """A slot that was moved to ``queued``: the workers of its ``queue`` should be told."""
 
     sid: int
     sat: dt.datetime
-    phase: str
+    queue: str
     not_before: dt.datetime
     priority: int
     channel: str | None
@@ -227,6 +227,8 @@ def mark_unreadable(
 ) -> bool:
     """A schedule that no rule can read becomes `error` with the reason, unless it was edited meanwhile.
 
+    An upload's is switched off with the reason.
+
     ``had_none``: only if it never had a slot. A transaction of its own, after planning, because the
     trigger takes the clock's row once kb_schedule's is locked.
     """
@@ -236,6 +238,12 @@ def mark_unreadable(
         " AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.schedule_id = kb_schedule.id)))",
         (why, schedule_id, version, had_none),
     )
+    if done.rowcount == 0:
+        done = db.execute(
+            "UPDATE tracking_upload_scheduler SET enabled = false, error_reason = %s"
+            " WHERE id = %s AND version = %s AND enabled",
+            (why, schedule_id, version),
+        )
     return done.rowcount > 0
 
 
@@ -278,11 +286,11 @@ def dispatch(
         ).fetchall()
 
 
-def republish(db: Connection, phase: str, limit: int, again_s: float, publish: bool) -> list[Due]:
-    """Queued slots whose hint looks lost; with ``publish`` False they are only looked at again later."""
+def republish(db: Connection, queue: str, limit: int, again_s: float, publish: bool) -> list[Due]:
+    """Slots of a queue whose hint looks lost; with ``publish`` False they are only looked at again later."""
     with db.cursor(row_factory=class_row(Due)) as cursor:
         return cursor.execute(
-            "SELECT * FROM republish(%s, %s, %s, %s)", (phase, limit, dt.timedelta(seconds=again_s), publish)
+            "SELECT * FROM republish(%s, %s, %s, %s)", (queue, limit, dt.timedelta(seconds=again_s), publish)
         ).fetchall()
 
 
@@ -296,6 +304,7 @@ class Agenda:
     lease_until: dt.datetime | None
     send_again_at: dt.datetime | None
     confirm_again_at: dt.datetime | None
+    tracking_again_at: dt.datetime | None
     plan_at: dt.datetime | None
     dirty: bool
 
@@ -309,11 +318,13 @@ def agenda(db: Connection) -> Agenda:
 
 
 def told(db: Connection, schedule_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
-    """Title and room name of schedules, for people who watch the queue."""
+    """Title and room (of an upload: account) of schedules, for people who watch the queue."""
     rows = db.execute(
         "SELECT k.id, k.title, coalesce(r.name, k.target_room_id) FROM kb_schedule k"
-        " LEFT JOIN rooms r ON r.room_id = k.target_room_id WHERE k.id = ANY(%s::bigint[])",
-        (list(schedule_ids),),
+        " LEFT JOIN rooms r ON r.room_id = k.target_room_id WHERE k.id = ANY(%(ids)s::bigint[])"
+        " UNION ALL SELECT t.id, '송장 업로드', t.account FROM tracking_upload_scheduler t"
+        " WHERE t.id = ANY(%(ids)s::bigint[])",
+        {"ids": list(schedule_ids)},
     ).fetchall()
     return {number: (title, room) for number, title, room in rows}
 

@@ -303,10 +303,10 @@ def plan_ahead(db: Connection) -> None:
         resolve(db, [Resolve(nobody, 0, attempt, 0, 0.0, False)], attempt)
 
 
-def poll(db: Connection, phase: Phase, limit: int) -> list[SlotId]:
-    """Queued slots straight from the ledger, most urgent first: how workers live while Redis is gone."""
+def poll(db: Connection, queue: str, limit: int) -> list[SlotId]:
+    """A queue's slots straight from the ledger, most urgent first: how workers live while Redis is gone."""
     with db.cursor(row_factory=tuple_row) as cursor:
-        rows = cursor.execute("SELECT * FROM slot_poll(%s, %s)", (phase, limit)).fetchall()
+        rows = cursor.execute("SELECT * FROM slot_poll(%s, %s)", (queue, limit)).fetchall()
     return [SlotId(sid, sat) for sid, sat in rows]
 
 

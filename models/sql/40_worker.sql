@@ -359,9 +359,10 @@ BEGIN
   END IF;
   t := ledger_now();
   RETURN QUERY WITH d AS (SELECT x.*, ours.started_at, y.all_in, CASE WHEN x.state IN ('waiting', 'queued') OR (x.state = 'unresolved' AND x.reason = 'lookup_unavailable') THEN x.state
+        WHEN ours.kind = 'tracking' THEN x.state   -- it has no parts: its job says what became of it
         WHEN y.all_in AND y.refused THEN 'partial' WHEN y.all_in THEN 'delivered' WHEN x.state = 'delivered' THEN NULL WHEN y.doubt THEN 'unresolved' WHEN y.some AND x.state <> 'unresolved' THEN 'partial' ELSE x.state END AS truth
       FROM unnest(p_sid, p_sat, p_fence, p_state, p_phase, p_delay_ms, p_reason, p_confirmed) x(sid, sat, f, state, phase, delay, reason, confirmed)
-        CROSS JOIN LATERAL (SELECT o.started_at FROM slots o WHERE o.schedule_id = x.sid AND o.slot_at = x.sat AND o.slot_at BETWEEN lo AND hi
+        CROSS JOIN LATERAL (SELECT o.kind, o.started_at FROM slots o WHERE o.schedule_id = x.sid AND o.slot_at = x.sat AND o.slot_at BETWEEN lo AND hi
             AND o.state || '' = 'leased' AND o.fence = x.f AND o.owner = p_owner OFFSET 0) ours
         CROSS JOIN LATERAL (SELECT coalesce(bool_and(p.state IN ('accepted', 'delivered')), false) AS all_in, coalesce(bool_or(p.state IN ('accepted', 'delivered')), false) AS some,
             coalesce(bool_or(p.refused IS NOT NULL), false) AS refused, coalesce(bool_or(p.state IN ('sending', 'unknown') OR (p.tainted AND p.state IN ('pending', 'failed'))), false) AS doubt
@@ -438,6 +439,6 @@ BEGIN
 END $$;
 
 -- take: a worker that lost Redis claims queued slots straight from the ledger; the lease that follows decides.
-CREATE OR REPLACE FUNCTION slot_poll(p_phase text, p_limit int) RETURNS TABLE (sid bigint, sat timestamptz) LANGUAGE sql AS $$
-  SELECT schedule_id, slot_at FROM slots WHERE state = 'queued' AND phase = p_phase AND not_before <= (SELECT ledger_now()) AND NOT ledger_held()
+CREATE OR REPLACE FUNCTION slot_poll(p_queue text, p_limit int) RETURNS TABLE (sid bigint, sat timestamptz) LANGUAGE sql AS $$
+  SELECT schedule_id, slot_at FROM slots WHERE state = 'queued' AND slot_queue(kind, phase) = p_queue AND not_before <= (SELECT ledger_now()) AND NOT ledger_held()
    ORDER BY finish_by, priority, slot_at, schedule_id LIMIT p_limit FOR UPDATE SKIP LOCKED $$;

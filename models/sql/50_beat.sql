@@ -110,7 +110,7 @@ END $$;
 
 -- due -> queued. With p_until in the future: prepared ahead, the caller pushes at the slot's time.
 CREATE OR REPLACE FUNCTION dispatch(p_until timestamptz, p_limit int, p_again interval, p_again_prepared interval)
-RETURNS TABLE (sid bigint, sat timestamptz, phase text, not_before timestamptz, priority smallint, channel text, device text) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
+RETURNS TABLE (sid bigint, sat timestamptz, queue text, not_before timestamptz, priority smallint, channel text, device text) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE t timestamptz := ledger_now();
 BEGIN
@@ -120,27 +120,27 @@ BEGIN
     UPDATE slots s SET state = 'queued', republish_at = CASE WHEN s.not_before > t THEN s.not_before + p_again_prepared ELSE t + p_again END
       FROM c LEFT JOIN rooms r ON r.id = c.room_ref
      WHERE s.schedule_id = c.schedule_id AND s.slot_at = c.slot_at
-     RETURNING s.schedule_id, s.slot_at, s.phase, s.not_before, s.priority, r.channel, r.device;
+     RETURNING s.schedule_id, s.slot_at, slot_queue(s.kind, s.phase), s.not_before, s.priority, r.channel, r.device;
 END $$;
 
 -- Hints that look lost. Only while the queue is at or below its low-water mark (p_publish); else look again later.
-CREATE OR REPLACE FUNCTION republish(p_phase text, p_limit int, p_again interval, p_publish boolean)
-RETURNS TABLE (sid bigint, sat timestamptz, phase text, not_before timestamptz, priority smallint, channel text, device text) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
+CREATE OR REPLACE FUNCTION republish(p_queue text, p_limit int, p_again interval, p_publish boolean)
+RETURNS TABLE (sid bigint, sat timestamptz, queue text, not_before timestamptz, priority smallint, channel text, device text) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE t timestamptz := ledger_now();
 BEGIN
   IF ledger_held() THEN RETURN; END IF;
-  RETURN QUERY WITH c AS (SELECT s.schedule_id, s.slot_at FROM slots s WHERE s.state = 'queued' AND s.phase = p_phase AND s.republish_at <= t
+  RETURN QUERY WITH c AS (SELECT s.schedule_id, s.slot_at FROM slots s WHERE s.state = 'queued' AND slot_queue(s.kind, s.phase) = p_queue AND s.republish_at <= t
       ORDER BY s.republish_at, s.finish_by LIMIT p_limit FOR UPDATE SKIP LOCKED),
     u AS (UPDATE slots s SET republish_at = t + p_again FROM c WHERE s.schedule_id = c.schedule_id AND s.slot_at = c.slot_at RETURNING s.*)
-    SELECT u.schedule_id, u.slot_at, u.phase, u.not_before, u.priority, r.channel, r.device FROM u LEFT JOIN rooms r ON r.id = u.room_ref WHERE p_publish
+    SELECT u.schedule_id, u.slot_at, slot_queue(u.kind, u.phase), u.not_before, u.priority, r.channel, r.device FROM u LEFT JOIN rooms r ON r.id = u.room_ref WHERE p_publish
      ORDER BY u.priority, u.slot_at, u.schedule_id;
 END $$;
 
 -- Slots that were just taken back from the dead: their hint is certainly gone, so they are told anew at once, however long the queue is.
 -- (Left to `republish`, they would wait until the queue is short, and in a backlog every newer slot would go before them.)
 CREATE OR REPLACE FUNCTION tell_again(p_sid bigint[], p_sat timestamptz[], p_again interval)
-RETURNS TABLE (sid bigint, sat timestamptz, phase text, not_before timestamptz, priority smallint, channel text, device text)
+RETURNS TABLE (sid bigint, sat timestamptz, queue text, not_before timestamptz, priority smallint, channel text, device text)
 LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET cpu_index_tuple_cost = 10 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE t timestamptz := ledger_now(); lo timestamptz := (SELECT min(x) FROM unnest(p_sat) x); hi timestamptz := (SELECT max(x) FROM unnest(p_sat) x);
@@ -149,13 +149,13 @@ BEGIN
       CROSS JOIN LATERAL (SELECT o.schedule_id, o.slot_at FROM slots o WHERE o.schedule_id = i.sid AND o.slot_at = i.sat
         AND o.state || '' = 'queued' FOR UPDATE SKIP LOCKED) s),
     u AS (UPDATE slots s SET republish_at = t + p_again FROM free WHERE s.schedule_id = free.schedule_id AND s.slot_at = free.slot_at AND (s.slot_at BETWEEN lo AND hi OR s.slot_at = hi) RETURNING s.*)
-    SELECT u.schedule_id, u.slot_at, u.phase, u.not_before, u.priority, r.channel, r.device FROM u LEFT JOIN rooms r ON r.id = u.room_ref
+    SELECT u.schedule_id, u.slot_at, slot_queue(u.kind, u.phase), u.not_before, u.priority, r.channel, r.device FROM u LEFT JOIN rooms r ON r.id = u.room_ref
      ORDER BY u.priority, u.slot_at, u.schedule_id;
 END $$;
 
 -- What there is to do and when, by index probes alone, so that an idle tick costs one round trip. NULL: nothing; all of it while held.
 CREATE OR REPLACE FUNCTION beat_agenda() RETURNS TABLE (at timestamptz, dispatch_at timestamptz, expire_at timestamptz, lease_until timestamptz,
-  send_again_at timestamptz, confirm_again_at timestamptz, plan_at timestamptz, dirty boolean) LANGUAGE plpgsql STABLE AS $$
+  send_again_at timestamptz, confirm_again_at timestamptz, tracking_again_at timestamptz, plan_at timestamptz, dirty boolean) LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 BEGIN
   at := ledger_now(); dirty := false;
@@ -165,8 +165,9 @@ BEGIN
                      (SELECT min(finish_by) FROM slots WHERE state IN ('planned', 'waiting', 'queued') AND phase = 'send'),
                      CASE WHEN EXISTS (SELECT 1 FROM slots WHERE cancel_requested AND state IN ('planned', 'waiting', 'queued') AND phase = 'send') THEN at END);
   lease_until := (SELECT min(s.lease_until) FROM slots s WHERE s.state = 'leased');
-  send_again_at := (SELECT min(republish_at) FROM slots WHERE state = 'queued' AND phase = 'send');
-  confirm_again_at := (SELECT min(republish_at) FROM slots WHERE state = 'queued' AND phase = 'confirm');
+  send_again_at := (SELECT min(republish_at) FROM slots WHERE state = 'queued' AND phase = 'send' AND kind = 'message');
+  confirm_again_at := (SELECT min(republish_at) FROM slots WHERE state = 'queued' AND phase = 'confirm' AND kind = 'message');
+  tracking_again_at := (SELECT min(republish_at) FROM slots WHERE state = 'queued' AND kind = 'tracking');
   plan_at := (SELECT min(due_at) FROM schedule_clock);
   dirty := EXISTS (SELECT 1 FROM schedule_dirty);
   RETURN NEXT;
@@ -176,10 +177,13 @@ END $$;
 CREATE OR REPLACE FUNCTION refresh_schedules(p_limit int) RETURNS int LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE n int; ids bigint[]; recent timestamptz := ledger_now() - interval '35 days';   -- no slot lives that long
 BEGIN
+  PERFORM refresh_tracking(p_limit);
   SELECT array_agg(k.id) INTO ids FROM (SELECT DISTINCT d.schedule_id FROM (SELECT schedule_id FROM schedule_dirty LIMIT p_limit) d ORDER BY 1) d
     CROSS JOIN LATERAL (SELECT k.id FROM kb_schedule k WHERE k.id = d.schedule_id FOR UPDATE SKIP LOCKED) k;
   IF ids IS NULL THEN
-    DELETE FROM schedule_dirty d WHERE NOT EXISTS (SELECT 1 FROM kb_schedule k WHERE k.id = d.schedule_id); RETURN 0;
+    DELETE FROM schedule_dirty d WHERE NOT EXISTS (SELECT 1 FROM kb_schedule k WHERE k.id = d.schedule_id)
+      AND NOT EXISTS (SELECT 1 FROM tracking_upload_scheduler k WHERE k.id = d.schedule_id);
+    RETURN 0;
   END IF;
   WITH d AS (DELETE FROM schedule_dirty WHERE schedule_id = ANY (ids) RETURNING schedule_id, sent, sent_at),
   x AS (SELECT schedule_id, sum(sent) AS sent, max(sent_at) AS sent_at FROM d GROUP BY 1),

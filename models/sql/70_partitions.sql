@@ -65,7 +65,8 @@ BEGIN
   WITH old AS (SELECT device, message_id FROM device_messages WHERE at < t - retention ORDER BY at LIMIT p_limit FOR UPDATE SKIP LOCKED)
     DELETE FROM device_messages m USING old WHERE m.device = old.device AND m.message_id = old.message_id;
   GET DIAGNOSTICS n = ROW_COUNT; total := total + n;
-  DELETE FROM schedule_dirty d WHERE NOT EXISTS (SELECT 1 FROM kb_schedule k WHERE k.id = d.schedule_id);
+  DELETE FROM schedule_dirty d WHERE NOT EXISTS (SELECT 1 FROM kb_schedule k WHERE k.id = d.schedule_id)
+    AND NOT EXISTS (SELECT 1 FROM tracking_upload_scheduler k WHERE k.id = d.schedule_id);
   GET DIAGNOSTICS n = ROW_COUNT; RETURN total + n;
 END $$;
 

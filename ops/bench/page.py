@@ -47,7 +47,8 @@ COLUMNS: dict[str, list[tuple[str, str]]] = {
     ],
     "confirm": [
         ("", "name"), ("slots", "slots"), ("per second", "per_s"),
-        ("CPU in all, start of the workers included (µs/slot)", "cpu_us_in_all"), ("of it", "cpu_us_per_slot"),
+        ("CPU in all, with the start of the workers (µs/slot)", "cpu_us_in_all"),
+        ("of it", "cpu_us_per_slot"),
     ],
     "endtoend": [("", "name"), ("rooms", "slots"), ("twice", "twice"), ("late (s)", "late_s")],
     "iris": [

@@ -18,6 +18,7 @@ from ops.cli import (
     slots,
     system,
     tokens,
+    tracking,
 )
 from ops.cli.options import example
 
@@ -53,3 +54,4 @@ app.command(epilog=example("jeongsi emulator --port 8088 --receipts receipts.jso
 app.add_typer(system.bridge, name="bridge")
 app.add_typer(tokens.app, name="token")
 app.add_typer(notices.app, name="notice")
+app.add_typer(tracking.app, name="tracking")

@@ -73,7 +73,7 @@ class Report:
         """The sums, the rooms that are missing, and what was left aside."""
         sums = {"good": self.good, "bad": self.bad, "skipped": self.skipped, "saved": len(ids)}
         if self.as_json:
-            rooms = [{"room": _plain(room), "similar": list(near)} for room, near in unknown.items()]
+            rooms = [{"room": shown_plain(room), "similar": list(near)} for room, near in unknown.items()]
             print_json(
                 {**self._about, "dry_run": self.dry_run, **sums, "ids": list(ids), "rows": self._rows,
                  "unknown_rooms": rooms, "other_tables": dict(others)}
@@ -83,7 +83,7 @@ class Report:
             note(f"And {self._notes - MOST_NOTES} more notes; --json has them all.")
         if others:
             told = ", ".join(f"{name} ({number})" for name, number in sorted(others.items()))
-            note(f"Left out, INSERTs of other tables: {_plain(told)}.")
+            note(f"Left out, INSERTs of other tables: {shown_plain(told)}.")
         if unknown:
             note(_rooms(unknown))
         say(self._summary(ids))
@@ -103,34 +103,34 @@ def _refused(judged: Judged) -> Iterator[str]:
     if judged.problems:
         yield _headed(judged, " is refused")
         for one in judged.problems:
-            yield _plain(f"  {shown_field(one.field)}: {one.reason}\n      {one.hint}")
+            yield shown_plain(f"  {shown_field(one.field)}: {one.reason}\n      {one.hint}")
     if judged.skipped is not None:
         yield _headed(judged, f" is skipped: {judged.skipped}")
 
 
 def _worth_knowing(judged: Judged) -> Iterator[str]:
     for one in judged.warnings:
-        yield _plain(f"Note: {judged.place}: {shown_field(one.field)}: {one.reason}\n      {one.hint}")
+        yield shown_plain(f"Note: {judged.place}: {shown_field(one.field)}: {one.reason}\n      {one.hint}")
     for line in judged.notes:
-        yield _plain(f"Note: {judged.place}: {line}")
+        yield shown_plain(f"Note: {judged.place}: {line}")
 
 
 def _headed(judged: Judged, what: str) -> str:
     title = f" {short(judged.title)!r}" if judged.title else ""
     paused = "" if judged.status == "active" else f" ({judged.status})"
-    return _plain(f"{judged.place}{title}{paused}{what}:")
+    return shown_plain(f"{judged.place}{title}{paused}{what}:")
 
 
 def _described(judged: Judged, slots: Sequence[str], *, dry_run: bool) -> dict[str, Any] | None:
     """A row for programs; None for a good one of which there is nothing to say."""
-    found: dict[str, Any] = {"line": judged.place.line, "title": _plain(judged.title)}
+    found: dict[str, Any] = {"line": judged.place.line, "title": shown_plain(judged.title)}
     if judged.place.tuple is not None:
         found["tuple"] = judged.place.tuple
     for name, problems in (("problems", judged.problems), ("warnings", judged.warnings)):
         if problems:
             found[name] = [_problem(one) for one in problems]
     if judged.notes:
-        found["notes"] = [_plain(one) for one in judged.notes]
+        found["notes"] = [shown_plain(one) for one in judged.notes]
     if judged.skipped is not None:
         found["skipped"] = judged.skipped
     if dry_run and judged.good:
@@ -139,7 +139,11 @@ def _described(judged: Judged, slots: Sequence[str], *, dry_run: bool) -> dict[s
 
 
 def _problem(one: Problem) -> dict[str, str]:
-    return {"field": _plain(shown_field(one.field)), "reason": _plain(one.reason), "hint": _plain(one.hint)}
+    return {
+        "field": shown_plain(shown_field(one.field)),
+        "reason": shown_plain(one.reason),
+        "hint": shown_plain(one.hint),
+    }
 
 
 def _rooms(unknown: Mapping[str, Sequence[str]]) -> str:
@@ -147,14 +151,14 @@ def _rooms(unknown: Mapping[str, Sequence[str]]) -> str:
     for room, near in unknown.items():
         similar = f"   # or did you mean {' or '.join(near)}?" if near else ""
         lines.append(f"  jeongsi room add {shlex.quote(room)}{similar}")
-    return _plain("\n".join(lines))
+    return shown_plain("\n".join(lines))
 
 
 def _rows(number: int) -> str:
     return "1 row" if number == 1 else f"{number} rows"
 
 
-def _plain(text: str) -> str:
+def shown_plain(text: str) -> str:
     """Text that a terminal can show: half pairs and controls become escapes."""
     shown = text.encode("utf-8", "backslashreplace").decode()
     return "".join(one if one == "\n" or one.isprintable() else repr(one)[1:-1] for one in shown)

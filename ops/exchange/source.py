@@ -36,25 +36,32 @@ _SQL: Final = re.compile(
 @contextmanager
 def opened(name: str, encoding: str = "auto") -> Iterator[tuple[IO[str], str]]:
     """A file (or `-` for standard input) as text, and the encoding it is in. Raises BadFile."""
-    with _binary(name) as raw:
-        head = raw.read(4)
-        raw.seek(0)
-        for mark, what, hint in _FOREIGN:
-            if head.startswith(mark):
-                raise BadFile(f"{_shown(name)} is {what}, not a text file.", f"{hint.capitalize()}.")
-        if not head:
-            raise BadFile(f"{_shown(name)} is empty.", "An import needs at least one row.")
-        found = _encoding(raw, name, encoding)
-        raw.seek(0)
-        text = io.TextIOWrapper(raw, encoding="utf-8-sig" if found == "utf-8" else found, newline="")
-        try:
-            yield text, found
-        finally:
-            text.detach()
+    with binary(name) as raw, as_text(raw, name, encoding) as (text, found):
+        yield text, found
 
 
 @contextmanager
-def _binary(name: str) -> Iterator[IO[bytes]]:
+def as_text(raw: IO[bytes], name: str, encoding: str = "auto") -> Iterator[tuple[IO[str], str]]:
+    """What `opened` does, of a file that is open already."""
+    head = raw.read(4)
+    raw.seek(0)
+    for mark, what, hint in _FOREIGN:
+        if head.startswith(mark):
+            raise BadFile(f"{_shown(name)} is {what}, not a text file.", f"{hint.capitalize()}.")
+    if not head:
+        raise BadFile(f"{_shown(name)} is empty.", "An import needs at least one row.")
+    found = _encoding(raw, name, encoding)
+    raw.seek(0)
+    text = io.TextIOWrapper(raw, encoding="utf-8-sig" if found == "utf-8" else found, newline="")
+    try:
+        yield text, found
+    finally:
+        text.detach()
+
+
+@contextmanager
+def binary(name: str) -> Iterator[IO[bytes]]:
+    """A file, or a copy of standard input, that can be read from its beginning again. Raises BadFile."""
     if name == "-":
         with tempfile.TemporaryFile() as kept:
             shutil.copyfileobj(sys.stdin.buffer, kept)

@@ -93,7 +93,7 @@ def test_absence_that_is_believed_at_once_sends_twice(
 
     def ended() -> bool:
         for due in sending.due():
-            hinting.send([due.slot], due.phase)
+            hinting.send([due.slot], due.queue)
         return sending.state(slot) in ENDED and sending.receipts() == 2
 
     eventually(ended, timeout=15, every=0.05, message=sending.story)

@@ -28,6 +28,7 @@ from runtime.settings import get_settings
 from tests.support.beats import FAR_AWAY, Queue, RealWorld, body_of
 from tests.support.ledger_time import LedgerTime
 from tests.support.own_servers import OwnServers
+from tests.support.tracking import account
 from tests.support.waiting import eventually
 from workers.application import make_app
 
@@ -76,6 +77,19 @@ def test_a_due_slot_is_planned_queued_and_pushed(
     assert world.states() == ["queued"]
     (raw,) = queue.client.lrange("send", 0, -1)
     assert json.loads(raw)["headers"]["argsrepr"].startswith("정각 알림 · 방1 · ")
+
+
+def test_a_due_upload_is_pushed_to_the_queue_of_its_own(
+    beat: LedgerScheduler, world: RealWorld, queue: Queue
+) -> None:
+    world.plan(account(world.db, "brand"), kind="tracking")
+    turns(beat)
+    eventually(lambda: queue.client.llen("tracking"), 2.0)
+    assert queue.client.llen("send") == 0
+    (raw,) = queue.client.lrange("tracking", 0, -1)
+    headers = json.loads(raw)["headers"]
+    assert headers["task"] == "jeongsi.tracking.run"
+    assert headers["argsrepr"].startswith("송장 업로드 · brand · ")
 
 
 def test_a_slot_is_queued_in_the_ledger_before_its_hint_is_in_the_broker(

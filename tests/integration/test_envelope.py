@@ -45,8 +45,8 @@ def unpacked(message: dict[str, Any]) -> dict[str, Any]:
 
 def test_an_envelope_equals_one_that_celery_published(env: dict[str, str], redis_url: str) -> None:
     client = redis.Redis.from_url(redis_url)
-    for phase in ("send", "confirm"):
-        hint = Hint(phase, HINT.slots, TOLD)
+    for queue in ("send", "confirm", "tracking"):
+        hint = Hint(queue, HINT.slots, TOLD)
         real = published_by_celery(app_of(env), hint, client)
         (ours,) = envelopes([hint], real["headers"]["origin"])
         made = json.loads(ours)

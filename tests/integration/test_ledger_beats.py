@@ -282,7 +282,7 @@ def test_dispatch_takes_the_earliest_first_and_tells_what_a_hint_needs(world: Wo
     world.room("폰방", device="폰1")
     late, soon = (world.plan(world.schedule(room="폰방", priority=p), in_s=s) for p, s in ((1, 0), (9, -5)))
     (due,) = beat.dispatch(world.db, world.time.now, 1, 5.0, 1.0)
-    assert (due.slot, due.phase, due.priority) == (soon, "send", 9)
+    assert (due.slot, due.queue, due.priority) == (soon, "send", 9)
     assert (due.channel, due.device) == ("emulator-key", "폰1")
     assert world.dispatch() == [late]
 

@@ -206,4 +206,4 @@ class Sending(Promises):
 
     def _carry(self, due: beat.Due) -> None:
         with suppress(SlotsFailed):
-            carry(self.rt, [due.slot], CONFIRM if due.phase == Phase.CONFIRM else SEND)
+            carry(self.rt, [due.slot], CONFIRM if due.queue == Phase.CONFIRM else SEND)

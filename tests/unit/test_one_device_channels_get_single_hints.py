@@ -22,3 +22,10 @@ def test_a_burst_on_a_device_channel_is_one_slot_a_hint_and_on_a_bridge_many() -
         sizes["iris" if hint.slots[0].schedule_id < 100 else "bridge"].add(len(hint.slots))
     assert sizes["iris"] == {1}
     assert max(sizes["bridge"]) > 1
+
+
+def test_an_upload_is_one_run_a_hint_however_many_are_due() -> None:
+    slots = [Due(n, NINE, "tracking", NINE, 5, None, None) for n in range(100)]
+    made = hints_of(slots, {"tracking": Crew(1, 4, {})}, {}, concurrency=4, most=50)
+    assert [len(hint.slots) for hint in made] == [1] * 100
+    assert {hint.task for hint in made} == {"jeongsi.tracking.run"}

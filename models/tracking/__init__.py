@@ -1,0 +1,1 @@
+"""What is known of carriers and their numbers, as pure functions."""

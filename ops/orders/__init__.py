@@ -1,0 +1,1 @@
+"""Orders from files: CSV and Excel, as shops, carriers and PlayAuto export them."""
