@@ -12,7 +12,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from models.states import EDGES
@@ -30,26 +30,32 @@ def upgrade(url: str) -> list[str]:
     Returns what was done, a sentence each (empty: it was up to date). Safe to run at any time by
     any number of processes; one works, the others wait for it.
     """
-    done: list[str] = []
     engine = create_engine(sqlalchemy_url(url), isolation_level="AUTOCOMMIT")
-    with engine.connect() as guard:
-        guard.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
-        try:
-            worker = create_engine(sqlalchemy_url(url))
-            with worker.begin() as connection:
-                before = current(connection)
-                _alembic(connection)
-                after = current(connection)
-                if before != after:
-                    done.append(f"tables: {before or 'nothing'} -> {after}")
-            with worker.begin() as connection:
-                done += _install_functions(connection)
-            with worker.begin() as connection:
-                done += _keep_korean_time(connection)
-            worker.dispose()
-        finally:
-            guard.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
-    engine.dispose()
+    worker = create_engine(sqlalchemy_url(url))
+    try:
+        with engine.connect() as guard:
+            guard.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+            try:
+                return _upgrade(worker)
+            finally:
+                guard.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
+    finally:
+        worker.dispose()
+        engine.dispose()
+
+
+def _upgrade(engine: Engine) -> list[str]:
+    done: list[str] = []
+    with engine.begin() as connection:
+        before = current(connection)
+        _alembic(connection)
+        after = current(connection)
+        if before != after:
+            done.append(f"tables: {before or 'nothing'} -> {after}")
+    with engine.begin() as connection:
+        done += _install_functions(connection)
+    with engine.begin() as connection:
+        done += _keep_korean_time(connection)
     return done
 
 

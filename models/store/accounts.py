@@ -17,7 +17,7 @@ _SEALED: Final = "sealed:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What `POST /auth` wants: the API key, and e-mail with password or an authentication key. Never log it."""
+    """What `POST /auth` wants: the API key, e-mail with password or an authentication key; never log it."""
 
     api_key: str = field(repr=False)
     email: str | None = None

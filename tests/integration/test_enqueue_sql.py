@@ -54,7 +54,7 @@ def answer(cursor: psycopg.Cursor[Any]) -> dict[str, Any]:
 
 
 def test_the_example_runs_as_it_stands(pg: psycopg.Connection) -> None:
-    pg.execute("CREATE TABLE orders (id int, state text)")
+    pg.execute("CREATE TABLE shop_orders (id int, state text)")
     cursor = pg.execute((EXAMPLES / "enqueue.sql").read_bytes())
     answers = []
     while True:

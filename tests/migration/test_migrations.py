@@ -94,6 +94,15 @@ def test_an_empty_database_is_refused_with_what_to_do(empty: psycopg.Connection)
         version.check(empty)
 
 
+def test_another_programs_table_of_our_name_stops_the_upgrade_in_words_and_is_left_alone(
+    empty: psycopg.Connection, empty_db_url: str
+) -> None:
+    empty.execute("CREATE TABLE orders (id int)")
+    with pytest.raises(Exception, match=r"a table orders already(.|\n)*search_path"):
+        migrate.upgrade(empty_db_url)
+    assert empty.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (1,)
+
+
 def test_an_older_database_is_refused_until_it_is_upgraded(pg: psycopg.Connection, db_url: str) -> None:
     version.check(pg)
     pg.execute("UPDATE sql_version SET hash = 'of an older version'")

@@ -1,6 +1,6 @@
 -- The order and its message are kept together, or lost together.
 BEGIN;
-UPDATE orders SET state = 'shipped' WHERE id = 4711;
+UPDATE shop_orders SET state = 'shipped' WHERE id = 4711;
 SELECT jeongsi_enqueue(room => 'hq-alerts', text => '주문 4711이 출고되었습니다 📦', idempotency_key => 'orders/4711/shipped');
 COMMIT;
 

@@ -1,3 +1,14 @@
+-- Other programs may share the database: theirs is not taken for ours.
+DO $$
+DECLARE name text;
+BEGIN
+  FOREACH name IN ARRAY ARRAY['orders', 'carriers', 'tracking_upload_scheduler', 'tracking_upload_jobs', 'tracking_upload_details'] LOOP
+    IF to_regclass(name) IS NOT NULL THEN
+      RAISE EXCEPTION 'there is a table % already, and Jeongsi needs that name', to_regclass(name)
+        USING HINT = 'Rename it, or let Jeongsi log in as a role whose search_path names a schema of its own. Nothing was changed.', ERRCODE = 'duplicate_table'; END IF;
+  END LOOP;
+END $$;
+
 -- Orders and their tracking numbers (C78, C85-C88). No name, address or telephone number of anybody: nothing of that is needed to upload a number.
 -- 100,000 a day are about 2.5 GB in 90 days with all indexes. fillfactor: an order is changed two or three times in its life.
 CREATE TABLE orders (
