@@ -2,6 +2,7 @@
 
 One slot a message in quiet times, so that Flower shows each send. In a burst more, because Celery costs
 about 0.8 ms per message: as many as a worker process can start within a second, spread over all of them.
+Look-ups share a message from the fifth on: nobody follows each, and there is one for every send.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from functools import lru_cache
 
 from beat.envelope import Hint
 from models.ledger.beat import Due
+from models.states import Phase
 
 _KST = timezone(timedelta(hours=9), "KST")
 _SERVICE_MS = 250.0  # of a channel nobody has measured yet, as workers assume too
+_QUIET_CONFIRMS = 4
 _WAVES = 4  # messages per worker process in a burst, so that none idles while another has a heap
 
 
@@ -36,15 +39,16 @@ class Crew:
 NOBODY = Crew(0, 0, {})
 
 
-def size_for(channel: str | None, count: int, crew: Crew, concurrency: int, most: int) -> int:
+def size_for(queue: str, channel: str | None, count: int, crew: Crew, concurrency: int, most: int) -> int:
     """Slots per message for ``count`` slots of a channel, 1 to ``most``."""
     processes = max(1, crew.processes)
     threads = crew.threads or concurrency
-    if count <= 2 * threads:
+    confirm = queue == Phase.CONFIRM
+    if count <= (_QUIET_CONFIRMS if confirm else 2 * threads):
         return 1
     service_ms = max(1.0, crew.service_ms.get(channel or "", _SERVICE_MS))
     startable = int(threads / processes * 1000.0 / service_ms)
-    return max(1, min(most, startable, count // (processes * _WAVES)))
+    return max(1, min(most, startable, -(-count // processes) if confirm else count // (processes * _WAVES)))
 
 
 def hints_of(
@@ -66,7 +70,7 @@ def hints_of(
     for found in due:
         counts[found.queue, found.channel] = counts.get((found.queue, found.channel), 0) + 1
     sizes = {
-        (queue, channel): size_for(channel, count, crews.get(queue, NOBODY), concurrency, most)
+        (queue, channel): size_for(queue, channel, count, crews.get(queue, NOBODY), concurrency, most)
         for (queue, channel), count in counts.items()
     }
     made: list[Hint] = []
@@ -76,7 +80,8 @@ def hints_of(
         if size == 1:
             made.append(Hint(found.queue, (found.slot,), _told(found, names)))
             continue
-        group = groups.setdefault((found.queue, found.channel, found.sat), [])
+        instant = None if found.queue == Phase.CONFIRM else found.sat
+        group = groups.setdefault((found.queue, found.channel, instant), [])
         group.append(found)
         if len(group) == size:
             made.append(_batch(group))

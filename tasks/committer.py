@@ -23,6 +23,7 @@ from models.ledger import worker as ledger
 from runtime import database
 from runtime.clock import clock
 from runtime.failpoints import hit
+from runtime.ids import SlotId
 
 Command = TypeVar("Command")
 Answer = TypeVar("Answer")
@@ -43,6 +44,8 @@ class CommitterStopped(RuntimeError):
     """This process is ending and says nothing more to the ledger."""
 
 
+#: A part of an attempt that the provider shows as delivered.
+Proven = tuple[SlotId, int, UUID]
 #: What is known of a slot's last attempt, and how the slot is given up with it.
 End = tuple[ledger.Evidence, ledger.Settle]
 #: Never more in one statement: a batch that must be retried one by one should stay short.
@@ -81,12 +84,17 @@ class Committer:
             hit("send.wave_committed")
             return [replace(answer, said_at=said_at) for answer in answers]
 
+        def say_confirmed(db: psycopg.Connection[Any], parts: Sequence[Proven]) -> list[bool]:
+            ledger.confirmed(db, parts)
+            return [True] * len(parts)
+
         self._evidence: Lane[ledger.Evidence, ledger.EvidenceVerdict] = Lane(ledger.evidence, deque())
         self._resolve: Lane[ledger.Resolve, bool] = Lane(say_resolved, deque())
         self._settle: Lane[ledger.Settle, bool] = Lane(say_settled, deque())
         self._finish: Lane[End, tuple[ledger.EvidenceVerdict, bool]] = Lane(
             lambda db, ends: ledger.finish(db, ends, owner), deque()
         )
+        self._confirmed: Lane[Proven, bool] = Lane(say_confirmed, deque())
         self._ponr: Lane[ledger.Ponr, ledger.PonrAnswer] = Lane(say_ponr, deque())
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
@@ -107,6 +115,10 @@ class Committer:
     def finish(self, fact: ledger.Evidence, slot: ledger.Settle) -> tuple[ledger.EvidenceVerdict, bool]:
         """Store evidence and give its slot up, in one transaction; raises as `evidence` does."""
         return self._hand_in(self._finish, (fact, slot))
+
+    def confirmed(self, part: Proven) -> bool:
+        """Mark an accepted part as delivered: the provider says so. May be said twice."""
+        return self._hand_in(self._confirmed, part)
 
     def resolve(self, part: ledger.Resolve) -> bool:
         """Turn a part back to pending; False: its lease, its settle time or its attempt does not allow it."""
@@ -129,7 +141,7 @@ class Committer:
         return future.result()
 
     def _run(self) -> None:
-        lanes = (self._evidence, self._finish, self._resolve, self._settle, self._ponr)
+        lanes = (self._evidence, self._finish, self._confirmed, self._resolve, self._settle, self._ponr)
         with suppress(Exception):  # the first command will say what is wrong
             self._connected()
         self.warm.set()

@@ -15,7 +15,6 @@ from gateways.message import RoomAddress, Sought
 from gateways.outcomes import Absent, Found, LookUp, LookUpUnavailable
 from gateways.registry import adapter_for
 from models.ledger import devices
-from models.ledger import worker as ledger
 from models.ledger.worker import Evidence, Lease, Resolve, Settle
 from models.states import AttemptOutcome, PartState
 from runtime import database
@@ -103,7 +102,7 @@ def _unknown_with_neither(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) ->
 def _accepted(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) -> Finding:
     """Accepted is confirmed by a look-up where there is one. Absent at settle: they say, not delivered."""
     if inquiry.capabilities is not None and inquiry.capabilities.confirmed_on_accept:
-        return _confirmed(inquiry, part)
+        return _confirmed(rt, inquiry, part)
     if not inquiry.can_look_up:
         return Finding(part, PartState.ACCEPTED)
     seen = _look_up(inquiry, part)
@@ -141,12 +140,13 @@ def _found(rt: Engine, inquiry: Inquiry, part: dict[str, Any], seen: Found) -> F
     if seen.state == "accepted" and inquiry.confirms:
         again_s = None if _settled(rt, inquiry, part) else _next_look(rt, inquiry, part)
         return Finding(part, PartState.ACCEPTED, again_s=again_s)
-    return _confirmed(inquiry, part)
+    return _confirmed(rt, inquiry, part)
 
 
-def _confirmed(inquiry: Inquiry, part: dict[str, Any]) -> Finding:
+def _confirmed(rt: Engine, inquiry: Inquiry, part: dict[str, Any]) -> Finding:
     proven = (inquiry.lease.slot, part["ord"], UUID(part["attempt_id"]))
-    database.retrying(lambda db: ledger.confirmed(db, [proven]))
+    if not rt.confirmed(proven):
+        return Finding(part, PartState.ACCEPTED, again_s=_next_look(rt, inquiry, part))
     return Finding(part, PartState.DELIVERED)
 
 

@@ -23,7 +23,7 @@ from runtime.events import Event, emit
 from runtime.ids import SlotId
 from runtime.redis_client import lock_redis
 from runtime.settings import Settings, get_settings
-from tasks.committer import Committer, CommitterStopped, until_stored
+from tasks.committer import Committer, CommitterStopped, Proven, until_stored
 from tasks.devices import Devices
 from tasks.evidence import EvidenceStore
 from tasks.kakao_tokens import LedgerTokens
@@ -107,6 +107,13 @@ class Engine:
         if settled is False:
             emit(Event.LEASE_LOST, message_id=str(slot.slot))
         return bool(settled)
+
+    def confirmed(self, part: Proven) -> bool:
+        """Mark an accepted part as delivered. False: the ledger could not be told, so it is asked again."""
+        try:
+            return until_stored(lambda: self.committer.confirmed(part)) is not None
+        except CommitterStopped:
+            return False
 
     # -- threads --------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ def run(options: Options) -> dict[str, Any]:
 def measured(slots: int, concurrency: int) -> dict[str, Any]:
     """One measurement; answers the figures."""
     with Farm() as farm, farm.connect() as db:
-        receiver = farm.receiver("--look-up")
+        receiver = farm.receiver("--look-up", "--lag-s", str(slots / 500))
         lay_rooms(db, slots)
         farm.beat()
         farm.worker(name="send-1", concurrency=32)
@@ -42,6 +42,7 @@ def measured(slots: int, concurrency: int) -> dict[str, Any]:
         seen = until_arrived(receiver, slots, _LIMIT_S)
         _until(db, "SELECT count(*) FROM slots WHERE phase = 'send'", 0)
         farm.stop("send-1")
+        _until(db, "SELECT count(*) FROM slots WHERE state <> 'queued'", 0)
         before = farm.cpu_s()
         for number in (1, 2):
             farm.worker("confirm", name=f"confirm-{number}", concurrency=concurrency)

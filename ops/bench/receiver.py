@@ -26,8 +26,9 @@ _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %
 class Arrivals:
     """What has arrived, by key. Times are Unix seconds."""
 
-    def __init__(self, look_up: bool) -> None:
+    def __init__(self, look_up: bool, lag_s: float) -> None:
         self.look_up = look_up
+        self.lag_s = lag_s
         self.at: dict[str, float] = {}
         self.twice = 0
 
@@ -42,7 +43,8 @@ class Arrivals:
     def answer(self, path: str) -> bytes:
         """The body of a GET."""
         if path.endswith("/v1/capabilities"):
-            return json.dumps(_CAPABILITIES | {"lookup_by_key": self.look_up}).encode()
+            own = {"lookup_by_key": self.look_up, "lookup_lag_s": self.lag_s}
+            return json.dumps(_CAPABILITIES | own).encode()
         if path == "/stats":
             return json.dumps(self.stats()).encode()
         found = path.rpartition("/")[2] in self.at
@@ -98,9 +100,9 @@ def _header(head: str, name: str) -> str | None:
     return None if place < 0 else head[place + len(name) + 3 :].split("\r\n", 1)[0].strip()
 
 
-async def serve(port: int, delay_s: float, look_up: bool) -> None:
+async def serve(port: int, delay_s: float, look_up: bool, lag_s: float) -> None:
     """Until the process is ended."""
-    arrivals = Arrivals(look_up)
+    arrivals = Arrivals(look_up, lag_s)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(arrivals, delay_s), "127.0.0.1", port, backlog=512)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
@@ -116,8 +118,9 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=0, help="0: any free one, printed")
     parser.add_argument("--delay-ms", type=float, default=0.0, help="how long each message takes")
     parser.add_argument("--look-up", action="store_true", help="say that messages can be looked up")
+    parser.add_argument("--lag-s", type=float, default=0.0, help="look-ups are worth it only so much later")
     chosen = parser.parse_args()
-    asyncio.run(serve(chosen.port, chosen.delay_ms / 1000, chosen.look_up))
+    asyncio.run(serve(chosen.port, chosen.delay_ms / 1000, chosen.look_up, chosen.lag_s))
     return 0
 
 

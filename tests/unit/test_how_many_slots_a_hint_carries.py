@@ -1,7 +1,8 @@
-"""A channel that is one device carries one message at a time, so its slots travel singly."""
+"""Sends go singly when it is quiet, together in a burst; devices and uploads singly; look-ups soon together."""
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from beat.hints import Crew, hints_of
@@ -29,3 +30,23 @@ def test_an_upload_is_one_run_a_hint_however_many_are_due() -> None:
     made = hints_of(slots, {"tracking": Crew(1, 4, {})}, {}, concurrency=4, most=50)
     assert [len(hint.slots) for hint in made] == [1] * 100
     assert {hint.task for hint in made} == {"jeongsi.tracking.run"}
+
+
+def test_look_ups_share_a_hint_where_as_many_sends_would_go_singly() -> None:
+    """Of several instants, as they fall due one after the other."""
+    at = [NINE + dt.timedelta(milliseconds=n) for n in range(20)]
+    crews = {queue: Crew(2, 32, {}) for queue in ("send", "confirm")}
+    sizes = {
+        queue: [len(hint.slots) for hint in hints_of(
+            [Due(n, at[n], queue, NINE, 5, "bridge", None) for n in range(20)],
+            crews, {}, concurrency=16, most=50,
+        )]
+        for queue in crews
+    }  # fmt: skip
+    assert sizes == {"send": [1] * 20, "confirm": [10, 10]}
+
+
+def test_a_handful_of_look_ups_goes_singly() -> None:
+    slots = [Due(n, NINE, "confirm", NINE, 5, "bridge", None) for n in range(4)]
+    made = hints_of(slots, {"confirm": Crew(1, 16, {})}, {}, concurrency=16, most=50)
+    assert [len(hint.slots) for hint in made] == [1] * 4
