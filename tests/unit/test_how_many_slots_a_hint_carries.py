@@ -1,4 +1,4 @@
-"""Sends go singly when it is quiet, together in a burst; devices and uploads singly; look-ups soon together."""
+"""Sends go singly when it is quiet, together in a burst; devices and uploads singly; look-ups in sets."""
 
 from __future__ import annotations
 
