@@ -18,6 +18,8 @@ from ops.emulator.server import Emulator
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM. 2: the port is taken or an argument is wrong."""
     options = _parser().parse_args(argv)
+    # Before the address is said: who reads it may end us on its next line.
+    ended = heard_a_signal()
     try:
         rates = everyday_rates(options.fault_rate) | dict(_rate(text) for text in options.rate)
         emulator = Emulator(
@@ -38,17 +40,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"The emulator cannot start: {wrong}", file=sys.stderr)
         return 2
     print(json.dumps({"url": emulator.url}), flush=True)
-    wait_for_signal()
+    ended.wait()
     emulator.close()
     return 0
 
 
-def wait_for_signal() -> None:
-    """Return at the first SIGINT or SIGTERM. For a main thread."""
-    stop = threading.Event()
+def heard_a_signal() -> threading.Event:
+    """From now on SIGINT and SIGTERM set the event that is returned, and end nothing. For a main thread."""
+    heard = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    stop.wait()
+        signal.signal(number, lambda *_: heard.set())
+    return heard
 
 
 def _rate(text: str) -> tuple[str, float]:
