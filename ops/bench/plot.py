@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 _OURS, _PEERS = ("#d98a00", "#8a5a00"), ("#8fa3b5", "#5b7f9b", "#3c4f61")
-_ROW, _LEFT, _WIDTH, _RIGHT = 24, 330, 430, 110
+_ROW, _WIDTH, _RIGHT = 24, 430, 110
+_LETTER = 7.4  # widest average of a 13 px letter: a viewer's font is not known here
+_LINE = 16.0
+_End = tuple[str, str, float, float]  # name, colour, and where a line ends
 
 
 def bars(title: str, labels: Sequence[str], values: Sequence[float], unit: str) -> str:
@@ -17,8 +20,9 @@ def bars(title: str, labels: Sequence[str], values: Sequence[float], unit: str) 
     high = 10 ** math.ceil(math.log10(max(known)) + 1e-9)
     span = max(math.log10(high / low), 1.0)
     height = 44 + _ROW * len(labels)
+    left = 16 + round(_LETTER * max(map(len, labels)))
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDTH + _RIGHT}" height="{height}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + _WIDTH + _RIGHT}" height="{height}">',
         "<style>text { font: 13px sans-serif }</style>",
         '<rect width="100%" height="100%" fill="white"/>',
         f'<text x="12" y="22">{escape(title)} ({escape(unit)}, logarithmic)</text>',
@@ -28,12 +32,12 @@ def bars(title: str, labels: Sequence[str], values: Sequence[float], unit: str) 
         good = value > 0 and math.isfinite(value)
         width = max(2.0, math.log10(value / low) / span * _WIDTH) if good else 0
         colour = "#d98a00" if label.startswith("Jeongsi") else "#8fa3b5"
-        lines.append(f'<text x="{_LEFT - 8}" y="{y + 15}" text-anchor="end">{escape(label)}</text>')
+        lines.append(f'<text x="{left - 8}" y="{y + 15}" text-anchor="end">{escape(label)}</text>')
         lines.append(
-            f'<rect x="{_LEFT}" y="{y + 3}" width="{width:.1f}" height="{_ROW - 7}" fill="{colour}"/>'
+            f'<rect x="{left}" y="{y + 3}" width="{width:.1f}" height="{_ROW - 7}" fill="{colour}"/>'
         )
         told = f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
-        lines.append(f'<text x="{_LEFT + width + 6:.1f}" y="{y + 15}">{told}</text>')
+        lines.append(f'<text x="{left + width + 6:.1f}" y="{y + 15}">{told}</text>')
     return "\n".join([*lines, "</svg>", ""])
 
 
@@ -61,15 +65,26 @@ def lines(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> st
         _, y = place(10.0**x0, 10.0**power)
         parts.append(f'<line x1="{left}" y1="{y}" x2="{left + width}" y2="{y}" stroke="#e4e8ec"/>')
         parts.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{10.0**power:g}</text>')
+    ends: list[_End] = []
     for number, (name, some) in enumerate(series.items()):
         shades = _OURS if name.startswith("Jeongsi") else _PEERS
         colour, drawn = shades[number % len(shades)], [place(x, y) for x, y in some if x > 0 and y > 0]
         told = " ".join(f"{x},{y}" for x, y in drawn)
         parts.append(f'<polyline points="{told}" fill="none" stroke="{colour}" stroke-width="2.5"/>')
         parts += [f'<circle cx="{x}" cy="{y}" r="3.5" fill="{colour}"/>' for x, y in drawn]
-        x, y = drawn[-1]
+        ends.append((name, colour, *drawn[-1]))
+    for name, colour, x, y in _apart(ends):
         parts.append(f'<text x="{x + 8}" y="{y + 4}" fill="{colour}">{escape(name)}</text>')
     return "\n".join([*parts, "</svg>", ""])
+
+
+def _apart(ends: Sequence[_End]) -> list[_End]:
+    """Names of lines that end near each other, one below the other."""
+    placed: list[_End] = []
+    for name, colour, x, y in sorted(ends, key=lambda end: end[3]):
+        taken = [other[3] for other in placed if abs(other[2] - x) < _LETTER * len(other[0])]
+        placed.append((name, colour, x, max([y, *(above + _LINE for above in taken)])))
+    return placed
 
 
 def _decades(values: Sequence[float]) -> tuple[int, int]:

@@ -117,22 +117,36 @@ def early(receipts: Iterable[Receipt], attempts: Iterable[Attempt]) -> list[Viol
 
 
 def wrong_texts(book: Book, receipts: Iterable[Receipt], attempts: Iterable[Attempt]) -> list[Violation]:
-    """I3: what arrived is a text that was in force when its slot passed the point of no return."""
-    first: dict[str, tuple[SlotId, dt.datetime]] = {}
-    began: dict[SlotId, dt.datetime] = {}
-    for attempt in attempts:  # oldest first
-        began.setdefault(attempt.slot, attempt.sending_at)
-        first.setdefault(attempt.key, (attempt.slot, began[attempt.slot]))
+    """I3: what arrived is a text that was in force when its parts were laid down."""
+    laid = _laid_at(attempts)
     found = []
     for receipt in receipts:
-        if receipt.kind != "text" or receipt.key not in first:
+        if receipt.kind != "text" or receipt.key not in laid:
             continue
-        slot, at = first[receipt.key]
-        if receipt.sha256 not in {_sha256(text) for text in book.texts(slot.schedule_id, at)}:
-            found.append(
-                Violation("I3", f"slot {slot}: received a text that was not in force at {at:%H:%M:%S.%f}")
-            )
+        slot, moments = laid[receipt.key]
+        texts = {text for at in moments for text in book.texts(slot.schedule_id, at)}
+        if receipt.sha256 not in {_sha256(text) for text in texts}:
+            when = " or ".join(f"{at:%H:%M:%S.%f}" for at in moments)
+            found.append(Violation("I3", f"slot {slot}: received a text that was not in force at {when}"))
     return _told(found)
+
+
+def _laid_at(attempts: Iterable[Attempt]) -> dict[str, tuple[SlotId, list[dt.datetime]]]:
+    """By key of a part: its slot, and when its content may have been laid down.
+
+    At the first attempt; and anew at each later one before which nothing was at risk: an edit after a try
+    that provably did not go out still counts.
+    """
+    moments: dict[SlotId, list[dt.datetime]] = {}
+    at_risk: set[SlotId] = set()
+    found: dict[str, tuple[SlotId, list[dt.datetime]]] = {}
+    for attempt in attempts:  # oldest first
+        if attempt.slot not in at_risk:
+            moments.setdefault(attempt.slot, []).append(attempt.sending_at)
+        if attempt.exposed:
+            at_risk.add(attempt.slot)
+        found[attempt.key] = (attempt.slot, moments[attempt.slot])
+    return found
 
 
 def lied_to(met: Mapping[str, str], facts: Facts) -> set[str]:

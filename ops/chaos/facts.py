@@ -52,6 +52,8 @@ class Attempt(NamedTuple):
     dup_risk: bool
     confirmed: bool
     """Whether a look-up showed this part in the room."""
+    exposed: bool
+    """Whether it may have reached the provider, by all that is known in the end."""
 
 
 class Receipt(NamedTuple):
@@ -111,7 +113,7 @@ def terminal_rows(db: Connection) -> dict[str, str]:
 def _attempts(db: Connection) -> list[Attempt]:
     rows = db.execute(
         "SELECT a.schedule_id, a.slot_at, a.ord, a.attempt_id::text, a.sending_at, a.ended_at, a.outcome,"
-        " a.reason, p.idem_key, a.dup_risk, p.confirmed_at IS NOT NULL"
+        " a.reason, p.idem_key, a.dup_risk, p.confirmed_at IS NOT NULL, a.exposed"
         " FROM attempts a JOIN parts p USING (schedule_id, slot_at, ord) ORDER BY a.sending_at"
     )
     return [Attempt(SlotId(sid, _utc(sat)), *rest) for sid, sat, *rest in rows]

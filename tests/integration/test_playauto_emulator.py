@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,19 @@ def test_an_answer_above_ten_megabytes_is_an_error(call: Caller, playauto: PlayA
     playauto.rules.pad_bytes = 4000
     assert call("POST", "orders", {"length": 3000})["error_code"] == "e1017"
     assert len(call("POST", "orders", {"length": 1500})["results"]) == 1500
+
+
+def test_an_answer_takes_as_long_as_it_is_told_to_and_others_take_theirs_beside_it(
+    call: Caller, playauto: PlayAuto
+) -> None:
+    playauto.seed(4, states={TO_SHIP: 1.0}, bundled=0.0)
+    playauto.rules.latency_s = 0.3
+    clock = SystemClock()
+    began = clock.monotonic()
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda one: call.store(one), bundles(playauto)))
+    assert all(row["result"] == "성공" for answer in answers for row in answer)
+    assert 0.3 <= clock.monotonic() - began < 0.9
 
 
 def test_a_look_up_that_lags_by_rule_shows_the_world_as_it_was_made(

@@ -33,7 +33,7 @@ def slot(id: SlotId = SLOT, **facts: Any) -> Slot:  # noqa: A002
 def attempt(id: str = "a1", sent: float = 0.1, **facts: Any) -> Attempt:  # noqa: A002
     known: dict[str, Any] = {
         "slot": SLOT, "ord": 0, "ended_at": at(sent + 0.1), "outcome": "accepted", "reason": "accepted",
-        "key": "key-1", "dup_risk": False, "confirmed": False,
+        "key": "key-1", "dup_risk": False, "confirmed": False, "exposed": True,
     }  # fmt: skip
     return Attempt(id=id, sending_at=at(sent), **{**known, **facts})
 
@@ -147,6 +147,17 @@ def test_a_text_that_an_edit_had_replaced_is_found() -> None:
     (found,) = check.wrong_texts(book, [receipt()], [attempt()])
     assert found.invariant == "I3"
     assert check.wrong_texts(book, [receipt(sha256=sha256("다른 글"))], [attempt()]) == []
+
+
+def test_an_edit_counts_after_a_try_that_provably_did_not_go_out_and_not_after_one_that_may_have() -> None:
+    book = a_book()
+    book.change(1, Spec((to_ms(NINE),), text="다른 글"), at(1), at(1.1))
+    arrived = [receipt(3.0, attempt="a2", sha256=sha256("다른 글"))]
+    refused = attempt(outcome="not_sent", reason="connection_closed", exposed=False)
+    unheard = attempt(outcome="unknown", reason="deadline")
+    assert check.wrong_texts(book, arrived, [refused, attempt("a2", 2.9)]) == []
+    (found,) = check.wrong_texts(book, arrived, [unheard, attempt("a2", 2.9)])
+    assert found.invariant == "I3"
 
 
 def test_a_provider_that_lied_is_no_excuse_for_a_part_that_was_confirmed() -> None:

@@ -43,6 +43,7 @@ def serve(handler: Handler, playauto: PlayAuto, path: str, rest: list[str], body
     spoken = playauto.answer(
         handler.command, rest, handler.headers, asked, blind=lag is not None, effect=effect
     )
+    handler.emulator.clock.wait(playauto.rules.latency_s, handler.emulator.stopping)
     if rule is None or not _spoiled(handler, rule, spoken):
         _say(handler, spoken.status, spoken.body)
 

@@ -25,6 +25,7 @@ class PlayAutoRules:
     carrier_fields    /carriers says `carrier_code`, `carrier_name` or `carr_no`, `carr_name`
     list_takes        SEND_INVOICE's list takes `uniq`, `bundle_no` or `either`
     hide_new          bundle_yn=false leaves new orders out of /orders
+    latency_s         every answer takes so long, as over a network; its effect comes before it
     read_lag_s        what was written stays invisible to reads for so long
     pad_bytes         each row of /orders is longer by so much, to reach e1017
     rows_max, answer_max_bytes    e2044 and e1017 beyond these
@@ -49,6 +50,7 @@ class PlayAutoRules:
     carrier_fields: str = "carrier_code"
     list_takes: str = "either"
     hide_new: bool = False
+    latency_s: float = 0.0
     read_lag_s: float = 0.0
     pad_bytes: int = 0
     rows_max: int = ROWS_MAX
