@@ -27,6 +27,10 @@ class Caller:
             return self._once(method, path, body, write_by)
         return reply
 
+    def log_in(self) -> str | NotSent | Refused:
+        """A new token, or why there is none."""
+        return self._tokens.log_in()
+
     def close(self) -> None:
         """Close idle connections."""
         self._transport.close()

@@ -39,6 +39,11 @@ class Client:
         self._caller = caller
         self.choices = choices or Choices()
 
+    def log_in(self) -> Refused | NotSent | None:
+        """Log in anew, so that a login that works no more is seen; None: it works."""
+        token = self._caller.log_in()
+        return None if isinstance(token, str) else token
+
     def carriers(self) -> list[Carrier]:
         """PlayAuto's carriers with the codes that `InvoiceRow.carr_no` takes. Raises PlayAutoUnavailable."""
         reply = self._caller.ask("GET", dialect.CARRIERS)

@@ -44,6 +44,11 @@ class Tokens:
                 return worn or paused
             return self._renewed(worn)
 
+    def log_in(self) -> str | NotSent | Refused:
+        """A new token, whatever there is: shows whether the login itself works."""
+        with self._guard, self._store.logging_in(_WAIT_S) as mine:
+            return self._log_in(None) if mine else NotSent("playauto_login_under_way")
+
     def refuse(self, token: str) -> None:
         """PlayAuto refused this token: use it no more."""
         with self._guard:

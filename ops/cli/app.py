@@ -19,6 +19,7 @@ from ops.cli import (
     system,
     tokens,
     tracking,
+    tracking_accounts,  # noqa: F401 - adds its group to tracking
 )
 from ops.cli.options import example
 

@@ -52,7 +52,11 @@ def flag(field: str) -> str:
     return f"--{_FLAGS.get(field, field).replace('_', '-')}"
 
 
-_FLAGS = {"images": "image", "types": "type", "room_type": "room"}
+_FLAGS = {
+    "images": "image", "types": "type", "room_type": "room", "schedule_time": "at", "retry_count": "retries",
+    "grace_seconds": "grace", "batch_size": "batch", "number_policy": "numbers", "discord_webhook": "discord",
+    "slack_webhook": "slack",
+}  # fmt: skip
 
 
 def _counted(number: int) -> str:

@@ -82,24 +82,33 @@ class Flags:
         return {one.name for one in fields(self) if getattr(self, one.name) not in (None, [], ())}
 
 
-def takes_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command every schedule flag; it gets them as one `flags`."""
-    hints = get_type_hints(Flags, include_extras=True)
-    own = [
-        one for one in inspect.signature(command, eval_str=True).parameters.values() if one.name != "flags"
-    ]
+def takes(kind: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command every flag of a dataclass of flags; it gets them as one `flags`."""
+    hints = get_type_hints(kind, include_extras=True)
 
-    def filled(**given: Any) -> None:
-        flags = Flags(**{name: given.pop(name) for name in hints})
-        command(flags=flags, **given)
+    def dressed(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command, eval_str=True)
+        own = [one for one in signature.parameters.values() if one.name != "flags"]
 
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    added = [inspect.Parameter(name, keyword, default=None, annotation=hint) for name, hint in hints.items()]
-    parameters = [one.replace(kind=keyword) for one in own] + added
-    filled.__name__, filled.__doc__, filled.__module__ = command.__name__, command.__doc__, command.__module__
-    filled.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    filled.__annotations__ = {one.name: one.annotation for one in parameters}
-    return filled
+        def filled(**given: Any) -> None:
+            flags = kind(**{name: given.pop(name) for name in hints})
+            command(flags=flags, **given)
+
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        added = [
+            inspect.Parameter(name, keyword, default=None, annotation=hint) for name, hint in hints.items()
+        ]
+        parameters = [one.replace(kind=keyword) for one in own] + added
+        filled.__name__, filled.__doc__ = command.__name__, command.__doc__
+        filled.__module__ = command.__module__
+        filled.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        filled.__annotations__ = {one.name: one.annotation for one in parameters}
+        return filled
+
+    return dressed
+
+
+takes_flags = takes(Flags)
 
 
 def hours(text: str) -> tuple[int, ...]:

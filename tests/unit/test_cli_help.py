@@ -33,7 +33,10 @@ def test_every_command_that_the_contract_names_exists() -> None:
         "schedule.delete message.send slot.list slot.show slot.why slot.resend slot.resolve slot.cancel "
         "bridge.check notice.add notice.list notice.remove notice.enable notice.disable notice.test "
         "notice.log schedule.import schedule.export simulate token.set token.show token.refresh "
-        "token.login-url token.exchange tracking.import tracking.pending"
+        "token.login-url token.exchange tracking.import tracking.pending "
+        "tracking.account.add tracking.account.set tracking.account.list tracking.account.show "
+        "tracking.account.pause tracking.account.resume tracking.account.delete tracking.account.check "
+        "tracking.account.test-notice"
     )
     assert {tuple(name.split(".")) for name in wanted.split()} <= set(TREE)
 
