@@ -87,7 +87,10 @@ EDGES: Final[dict[tuple[SlotState, SlotState], str]] = {
     (SlotState.LEASED, SlotState.PARTIAL): "worker: some parts accepted, the others finally not",
     (SlotState.LEASED, SlotState.FAILED): "worker: finally refused, or tries used up; beat: poison",
     (SlotState.LEASED, SlotState.EXPIRED): "worker: finish_by passed",
-    (SlotState.LEASED, SlotState.SKIPPED): "worker: the room's day quota is full",
+    (
+        SlotState.LEASED,
+        SlotState.SKIPPED,
+    ): "worker: the room's day quota is full, or an upload finds no order that waits",
     (SlotState.LEASED, SlotState.CANCELLED): "worker: cancel requested; person: pause, delete, other room",
     (SlotState.LEASED, SlotState.UNRESOLVED): "worker: a part may have arrived and cannot be looked up",
     (SlotState.UNRESOLVED, SlotState.DELIVERED): "late evidence, or a person: it arrived",

@@ -14,7 +14,7 @@ from models.tables.notices import Notice, NoticeDelivery, NoticeRequest, NoticeT
 from models.tables.orders import Carrier, Order
 from models.tables.rooms import DeviceGate, DeviceMessage, KakaoToken, Organisation, Room, RoomGate, RoomQuota
 from models.tables.schedules import Image, Schedule, ScheduleClock, ScheduleDirty, ScheduleVersion
-from models.tables.tracking import TrackingDetail, TrackingJob, TrackingScheduler
+from models.tables.tracking import TrackingChunk, TrackingDetail, TrackingJob, TrackingScheduler, TrackingWork
 
 __all__ = [
     "Attempt",
@@ -47,7 +47,9 @@ __all__ = [
     "Slot",
     "SlotEdge",
     "SlotLog",
+    "TrackingChunk",
     "TrackingDetail",
     "TrackingJob",
     "TrackingScheduler",
+    "TrackingWork",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     REAL,
+    BigInteger,
     Computed,
     ForeignKey,
     Identity,
@@ -15,9 +16,11 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     SmallInteger,
+    Text,
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.tables.base import Base
@@ -66,7 +69,7 @@ class TrackingScheduler(Base):
     overwrite: Mapped[bool] = mapped_column(server_default=text("false"))
     #: What becomes of a number that looks wrong for its carrier: `warn` uploads it, `hold` does not.
     number_policy: Mapped[str] = mapped_column(server_default=text("'warn'"))
-    batch_size: Mapped[int] = mapped_column(Integer, server_default=text("50"))
+    batch_size: Mapped[int] = mapped_column(Integer, server_default=text("500"))
     error_reason: Mapped[str | None]
     version: Mapped[int] = mapped_column(Integer, server_default=text("1"))
     deleted_at: Mapped[dt.datetime | None]
@@ -110,6 +113,13 @@ class TrackingJob(Base):
     fence: Mapped[int] = mapped_column(server_default=text("0"))
     owner: Mapped[uuid.UUID | None]
     lease_until: Mapped[dt.datetime | None]
+    skipped_count: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    #: How it ended: done, some_failed, all_failed, nothing_pending, cancelled, login_refused.
+    reason: Mapped[str | None]
+    #: Whether all its orders are laid down, and up to which order (of a redrive: detail) they are.
+    filled: Mapped[bool] = mapped_column(server_default=text("false"))
+    filled_to: Mapped[int] = mapped_column(server_default=text("0"))
+    cancelled_by: Mapped[str | None]
     __table_args__ = (
         UniqueConstraint("slot_id", name="tracking_upload_jobs_slot_key"),
         UniqueConstraint("idem_key", name="tracking_upload_jobs_idem_key"),
@@ -160,6 +170,16 @@ class TrackingDetail(Base):
     evidence: Mapped[dict[str, Any] | None]
     error_code: Mapped[str | None]
     ended_at: Mapped[dt.datetime | None]
+    #: Questions in a row that had no answer; looks after which it was not there yet.
+    misses: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    looks: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    #: PlayAuto said, or showed, that it has our number.
+    stored_at: Mapped[dt.datetime | None]
+    #: How often it may have been passed on to the shop, over all runs, and when last.
+    sends: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    send_at: Mapped[dt.datetime | None]
+    #: The number may take the place of one that PlayAuto has.
+    overwrite: Mapped[bool] = mapped_column(server_default=text("false"))
     __table_args__ = (
         UniqueConstraint("job_id", "order_id", name="tracking_upload_details_order_key"),
         Index(
@@ -169,4 +189,46 @@ class TrackingDetail(Base):
         Index("tracking_upload_details_leased_idx", "lease_until", postgresql_where=text("state = 'leased'")),
         Index("tracking_upload_details_progress_idx", "job_id", "state"),
         Index("tracking_upload_details_order_idx", "order_id", "id"),
+        Index(
+            "tracking_upload_details_error_idx", "job_id", "error_code", "id",
+            postgresql_where=text("error_code IS NOT NULL"),
+        ),
     )  # fmt: skip
+
+
+class TrackingChunk(Base):
+    """One request's orders while it is under way. ``id`` is their fence: what comes after it is higher."""
+
+    __tablename__ = "tracking_chunks"
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("tracking_upload_jobs.id"))
+    details: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    #: look, instruct, set, send.
+    step: Mapped[str] = mapped_column(server_default=text("'look'"))
+    owner: Mapped[uuid.UUID]
+    lease_until: Mapped[dt.datetime]
+    #: A request that changes something reached, or may have reached, PlayAuto.
+    exposed: Mapped[bool] = mapped_column(server_default=text("false"))
+    made_at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
+    __table_args__ = (
+        Index("tracking_chunks_lease_idx", "lease_until"),
+        Index("tracking_chunks_job_idx", "job_id"),
+    )
+
+
+class TrackingWork(Base):
+    """A job of PlayAuto's that sends numbers on, and what its callback claimed (believed in nothing)."""
+
+    __tablename__ = "tracking_works"
+    job_id: Mapped[int] = mapped_column(ForeignKey("tracking_upload_jobs.id"), primary_key=True)
+    work_no: Mapped[str] = mapped_column(primary_key=True)
+    details: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    begun_at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
+    heard_at: Mapped[dt.datetime | None]
+    #: succeeded, failed, unclear.
+    said: Mapped[str | None]
+    messages: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    __table_args__ = (
+        Index("tracking_works_no_idx", "work_no"),
+        Index("tracking_works_failed_idx", "job_id", "begun_at", postgresql_where=text("said = 'failed'")),
+    )
