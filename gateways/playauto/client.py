@@ -52,9 +52,7 @@ class Client:
             raise _unavailable("for its carriers", reply)
         return found
 
-    def orders(
-        self, query: OrderQuery | None = None, *, page: int = 1000, again: int = 0
-    ) -> Iterator[Order]:
+    def orders(self, query: OrderQuery | None = None, *, page: int = 1000, again: int = 0) -> Iterator[Order]:
         """Orders, oldest first, each once, read in pages of `page` (3,000 at most) as they are needed; in
         smaller ones where PlayAuto says that an answer is above 10 MB. A page without an answer is asked for
         `again` so many times, after 1, 2, 4 … s. Raises PlayAutoUnavailable, also in the middle: what came
