@@ -142,6 +142,8 @@ class Settings(BaseSettings):
     finished_days: Count = 7
     ledger_days: Count = 90
     log_days: Count = 30
+    order_days: Count = 90
+    upload_days: Count = 90
 
     # What other services ask for: content hashes per room and how long they and idempotency keys are kept.
     hash_limit: Count = 100

@@ -52,14 +52,15 @@ class Client:
             raise _unavailable("for its carriers", reply)
         return found
 
-    def orders(self, query: OrderQuery | None = None, *, page: int = 1000) -> Iterator[Order]:
+    def orders(self, query: OrderQuery | None = None, *, page: int = 1000, again: int = 0) -> Iterator[Order]:
         """Orders, oldest first, each once, read in pages of `page` (3,000 at most) as they are needed; in
-        smaller ones where PlayAuto says that an answer is above 10 MB. Raises PlayAutoUnavailable, also in
-        the middle: what came before is true, but not all."""
+        smaller ones where PlayAuto says that an answer is above 10 MB. A page without an answer is asked for
+        `again` so many times, after 1, 2, 4 … s. Raises PlayAutoUnavailable, also in the middle: what came
+        before is true, but not all."""
         if not 1 <= page <= ROWS_MAX:
             raise ValueError(f"a page has 1 to {ROWS_MAX} orders, not {page}")
         seen: set[str] = set()
-        for found in self._pages(query or OrderQuery(), page):
+        for found in self._pages(query or OrderQuery(), page, again):
             for order in found:
                 if order.uniq not in seen:
                     seen.add(order.uniq)
@@ -145,9 +146,9 @@ class Client:
         """Close idle connections."""
         self._caller.close()
 
-    def _pages(self, query: OrderQuery, length: int) -> Iterator[Sequence[Order]]:
+    def _pages(self, query: OrderQuery, length: int, again: int = 0) -> Iterator[Sequence[Order]]:
         """By what came, not by what was asked for: a page may be shorter than that without being the last."""
-        start = 0
+        start = tries = 0
         while True:
             reply = self._caller.ask("POST", dialect.ORDERS, dialect.orders_body(query, start, length))
             page = answers.page_of(reply) if isinstance(reply, Reply) else None
@@ -155,9 +156,15 @@ class Client:
                 if length > 1 and _too_long(reply):
                     length = max(1, length // 2)
                     continue
-                raise _unavailable("for orders", reply)
+                failed = _unavailable("for orders", reply)
+                if tries >= again or not failed.retryable:
+                    raise failed
+                clock().wait(2.0**tries)
+                tries += 1
+                continue
             if not page.orders:
                 return
+            tries = 0
             yield page.orders
             start += len(page.orders)
             if len(page.orders) < length and (page.total is None or start >= page.total):

@@ -96,6 +96,17 @@ def held_back(db: Connection, account: str | None = None) -> dict[str, int]:
     return {str(why): int(number) for why, number in rows}
 
 
+def unknown_carriers(db: Connection, account: str) -> dict[str, int]:
+    """Names of carriers for which orders with a number have no code, with how many orders, most first."""
+    rows = db.execute(
+        "SELECT coalesce(nullif(o.carrier_name, ''), '-'), count(*) FROM orders o WHERE o.account = %s"
+        " AND o.playauto_uploaded = 0 AND o.tracking_number <> '' AND order_hindrance(o) = 'no_carrier'"
+        " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 50",
+        (account,),
+    ).fetchall()
+    return {str(name): int(number) for name, number in rows}
+
+
 def hindrance(db: Connection, order_id: int) -> str | None:
     """The first thing that keeps an order from being uploaded; None: it waits for its upload.
 

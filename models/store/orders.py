@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import psycopg
 from psycopg.rows import class_row
 
-from models.store import orders_sql
+from models.store import orders_names, orders_sql
 from models.store.carriers import resolve_waiting
 from models.store.errors import Changed, InUse, NotFound
 
@@ -45,7 +45,8 @@ class OrderLine(NamedTuple):  # a tuple: a file brings 100,000 of them
 @dataclass(frozen=True, slots=True)
 class Clash:
     """A line that cannot be taken. ``why``: `lines`, its order stands on several lines and ``what`` differs;
-    `account` or `shop`, the order is that of another, ``what`` says whose."""
+    `account` or `shop`, the order is that of another, ``what`` says whose; `several`, it is the shop's number
+    of more than one order."""
 
     line: int
     order_no: str
@@ -76,11 +77,20 @@ class OrderImport:
     """One import into one account, on an autocommit connection of its own: stage, compare, merge.
 
     ``again``: an uploaded order whose number, carrier or parcel differs takes the new one and is uploaded
-    anew. Without it such an order stays as it is. Raises NotFound for an account that does not exist.
+    anew. Without it such an order stays as it is. ``source``: lines of `playauto` are staged under their
+    `playauto_uniq` and find the order they mean. Raises NotFound for an account that does not exist.
     """
 
-    def __init__(self, db: Connection, account: str = "default", *, again: bool = False) -> None:
+    def __init__(
+        self,
+        db: Connection,
+        account: str = "default",
+        *,
+        again: bool = False,
+        source: Literal["file", "playauto"] = "file",
+    ) -> None:
         self._db = db
+        self._names = orders_names.FROM_PLAYAUTO if source == "playauto" else (orders_names.IN_FILE,)
         self._terms = {"account": account, "again": again, "organisation": organisation_of(db, account)}
         db.execute(orders_sql.LINES)
 
@@ -97,6 +107,8 @@ class OrderImport:
     def compare(self) -> Merge:
         """Compare all that was staged with what is there; answers what a merge would do."""
         self._db.execute("ANALYZE order_lines")
+        for statement in self._names:
+            self._db.execute(statement.encode(), self._terms)
         self._db.execute(orders_sql.ROWS)
         self._db.execute("ANALYZE order_rows")
         self._db.execute(orders_sql.FATES, self._terms)
@@ -109,7 +121,7 @@ class OrderImport:
             return cursor.execute(
                 "SELECT l.line, l.order_no, f.fate AS why, f.what FROM order_fates f"
                 " JOIN order_lines l ON l.order_no = f.order_no"
-                " WHERE f.fate IN ('lines', 'account', 'shop') ORDER BY l.line"
+                " WHERE f.fate IN ('lines', 'several', 'account', 'shop') ORDER BY l.line"
             ).fetchall()
 
     def kept(self) -> list[Kept]:
@@ -119,6 +131,18 @@ class OrderImport:
                 "SELECT line, order_no, had, concat_ws(' ', coalesce((n).carrier_name, (n).carrier_code),"
                 " (n).tracking_number) AS given FROM order_fates"
                 " WHERE kept AND fate IN ('changed', 'unchanged') ORDER BY line"
+            ).fetchall()
+
+    def differing(self) -> list[Kept]:
+        """Orders whose number waits here and is another one than PlayAuto has; ours stays and waits."""
+        with self._db.cursor(row_factory=class_row(Kept)) as cursor:
+            return cursor.execute(
+                "SELECT l.line, l.order_no, concat_ws(' ', coalesce(o.carrier_name, o.carrier_code),"
+                " o.tracking_number) AS had, l.differs AS given FROM order_lines l"
+                " JOIN orders o ON o.order_no = l.order_no"
+                " AND o.organisation_id IS NOT DISTINCT FROM %(organisation)s::bigint"
+                " WHERE l.differs IS NOT NULL ORDER BY l.line",
+                self._terms,
             ).fetchall()
 
     def merge(self) -> Merge:

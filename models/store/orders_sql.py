@@ -8,7 +8,8 @@ from typing import Final
 LINES: Final = """
 CREATE TEMP TABLE order_lines (line int, order_no text, shop_code text, shop_name text, shop_order_no text,
   playauto_uniq text, bundle_no text, carrier_code text, carrier_name text, tracking_number text,
-  order_status text, playauto_uploaded smallint)"""
+  order_status text, playauto_uploaded smallint, named text,
+  several boolean NOT NULL DEFAULT false, differs text)"""
 #: One row an order: what its lines say together. Each item has a uniq of its own; the first is kept.
 ROWS: Final = """
 CREATE TEMP TABLE order_rows AS
@@ -16,7 +17,7 @@ SELECT row_number() OVER (ORDER BY order_no) AS place, min(line) AS line,
        ROW(NULL, NULL, NULL, order_no, max(shop_code), max(shop_name), max(shop_order_no),
            (array_agg(playauto_uniq ORDER BY line) FILTER (WHERE playauto_uniq IS NOT NULL))[1],
            max(bundle_no), max(carrier_code), max(carrier_name), max(tracking_number), max(order_status),
-           min(playauto_uploaded), NULL, NULL, NULL)::orders AS n, order_no,
+           min(playauto_uploaded), NULL, NULL, NULL)::orders AS n, order_no, bool_or(several) AS several,
        concat_ws(', ', CASE WHEN min(tracking_number) <> max(tracking_number) THEN 'tracking_number' END,
          CASE WHEN min(coalesce(carrier_code, carrier_name)) <> max(coalesce(carrier_code, carrier_name))
               THEN 'carrier' END,
@@ -29,7 +30,7 @@ SELECT row_number() OVER (ORDER BY order_no) AS place, min(line) AS line,
 FATES: Final = """
 CREATE TEMP TABLE order_fates AS
 SELECT r.*, o.id AS order_id,
-       CASE WHEN r.clash <> '' THEN 'lines' WHEN o.id IS NULL THEN 'new'
+       CASE WHEN r.clash <> '' THEN 'lines' WHEN r.several THEN 'several' WHEN o.id IS NULL THEN 'new'
             WHEN o.account <> %(account)s THEN 'account'
             WHEN (o.shop_code <> (r.n).shop_code) OR (coalesce(o.shop_code, (r.n).shop_code) IS NULL
                  AND o.shop_name <> (r.n).shop_name) THEN 'shop'

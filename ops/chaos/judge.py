@@ -74,6 +74,7 @@ def judge(course: Course) -> Outcome:
         promised=len(promised), struck=course.struck, hits=course.hits, lives=course.lives,
         drain_s=round((course.drained - course.storm_ended).total_seconds(), 1), provider_faults=len(met),
         swallowed=sum(proxy.swallowed for proxy in proxies), lied=len(lied),
+        doubled_memos=check.doubled_memos(course.book, known),
     )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ class Outcome:
     lost: int = 0
     """Promised instants without a row, and rows without an end."""
     lied: int = 0
+    doubled_memos: int = 0
     wall_s: float = 0.0
     notes: dict[str, Any] = field(default_factory=dict)
 
@@ -49,7 +50,7 @@ class Outcome:
     @property
     def duplicates(self) -> dict[str, dict[str, int]]:
         """Receipts beyond the first of a key, by channel."""
-        return check.duplicates(self.facts)
+        return check.duplicates(self.facts, self.doubled_memos)
 
     def as_json(self) -> dict[str, Any]:
         """One object; seconds and milliseconds are named so."""

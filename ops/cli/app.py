@@ -20,6 +20,7 @@ from ops.cli import (
     tokens,
     tracking,
     tracking_accounts,  # noqa: F401 - adds its group to tracking
+    tracking_playauto,  # noqa: F401 - adds its command to tracking
 )
 from ops.cli.options import example
 

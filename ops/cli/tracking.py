@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from ops.orders.lines import Source
     from ops.orders.take import Found, Import
 
-app = group("Tracking numbers: orders from files, and what waits to be uploaded to PlayAuto.")
+app = group("Tracking numbers: accounts, orders, and what waits to be uploaded to PlayAuto.")
+
+_ASKED: Final[dict[str, Any]] = {"rich_help_panel": "From PlayAuto", "show_default": False}
 
 
 @app.command(
@@ -28,10 +30,13 @@ app = group("Tracking numbers: orders from files, and what waits to be uploaded 
         "jeongsi tracking import orders.xlsx --dry-run",
         "jeongsi tracking import orders.csv --skip-bad",
         "jeongsi tracking import - --account brand --json < orders.csv",
+        "jeongsi tracking import --from-playauto --since 2026-12-01 --status 출고대기",
     ),
 )
 def import_(
-    file: Annotated[str, typer.Argument(metavar="FILE|-", help="CSV or Excel (.xlsx); - is standard input.")],
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE|-]", help="CSV or Excel (.xlsx); - is standard input.")
+    ] = None,
     account: Annotated[
         str, typer.Option("--account", help="The PlayAuto account that uploads these orders.")
     ] = "default",
@@ -50,15 +55,56 @@ def import_(
         bool,
         typer.Option("--reupload", help="Uploaded orders with another number take it and are uploaded anew."),
     ] = False,
+    from_playauto: Annotated[
+        bool, typer.Option("--from-playauto", help="Take orders from PlayAuto, not from a file.", **_ASKED)
+    ] = False,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Collected on this day or later (30 days ago).", **_ASKED)
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="Collected on this day or earlier (today).", **_ASKED)
+    ] = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option("--status", help="Only in this state, as 출고대기; repeatable.", **_ASKED),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Take orders with their tracking numbers from a file. If a line is bad, none is taken.
+    """Take orders with their tracking numbers from a file, or from PlayAuto. If a line is bad, none is taken.
 
     Orders that are there are changed where the file says something else; an empty cell changes nothing.
     An order that is uploaded stays uploaded.
 
     Ends with 0 if all lines are good, 1 if some are bad, 2 if the file cannot be read.
     """
+    if from_playauto:
+        if file is not None or skip_bad or bad_file is not None or reupload or encoding != "auto":
+            raise BadInput("--from-playauto takes no file and nothing that is for files.")
+        from ops.cli.tracking_playauto import import_from_playauto
+
+        import_from_playauto(account, since, until, status or [], dry_run=dry_run, as_json=as_json)
+        return
+    if since is not None or until is not None or status:
+        raise BadInput("--since, --until and --status are for --from-playauto.")
+    if file is None:
+        raise BadInput("FILE is missing.", "Name a file, - for standard input, or --from-playauto.")
+    _import_file(
+        file, account=account, encoding=encoding, dry_run=dry_run, skip_bad=skip_bad, bad_file=bad_file,
+        reupload=reupload, as_json=as_json,
+    )  # fmt: skip
+
+
+def _import_file(
+    file: str,
+    *,
+    account: str,
+    encoding: str,
+    dry_run: bool,
+    skip_bad: bool,
+    bad_file: str | None,
+    reupload: bool,
+    as_json: bool,
+) -> None:
     from ops.cli.database import ledger
     from ops.cli.tracking_report import Report
     from ops.exchange.values import BadFile
@@ -76,8 +122,7 @@ def import_(
             found = _take(db, taken, report, account=account, again=reupload, bad_file=path)
     except BadFile as bad:
         raise BadInput(str(bad), bad.hint) from None
-    if found.bad_lines:
-        raise typer.Exit(1)
+    raise typer.Exit(int(found.bad_lines > 0))
 
 
 def _take(

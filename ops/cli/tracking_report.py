@@ -10,6 +10,7 @@ from typing import Any, Final
 from models.store.orders import Merge
 from ops.cli.exchange_report import shown_plain
 from ops.cli.output import note, print_json, say, short, table
+from ops.orders.from_playauto import Read
 from ops.orders.judge import Remark
 from ops.orders.lines import Source
 from ops.orders.take import Found
@@ -67,6 +68,29 @@ class Report:
             say(f"{found.bad_lines} bad lines are in {written}: mend them there, then import that file.")
 
 
+def show_read(
+    found: Read, saved: Merge | None, about: dict[str, Any], *, dry_run: bool, as_json: bool
+) -> None:
+    """What came of asking PlayAuto for its orders."""
+    plan = saved or found.plan
+    sums = {
+        "orders": found.lines, "uploaded": found.uploaded, "new": plan.new, "changed": plan.changed,
+        "unchanged": plan.unchanged, "kept": found.kept, "warnings": len(found.warnings),
+        "bad": found.bad_lines,
+    }  # fmt: skip
+    if as_json:
+        print_json(
+            {**about, "dry_run": dry_run, "saved": saved is not None, **sums,
+             "problems": [_plain(one) for one in found.problems],
+             "remarks": [_plain(one) for one in found.warnings]}
+        )  # fmt: skip
+        return
+    _tell("Not taken: ", found.problems, "order")
+    _tell("Note: ", found.warnings, "order")
+    table(tuple(sums), [tuple(sums.values())], empty="")
+    say(_became(found, saved, dry_run))
+
+
 def _became(found: Found, saved: Merge | None, dry_run: bool) -> str:
     if saved is not None:
         return f"Saved: {saved.new} new orders, {saved.changed} changed, {saved.unchanged} as they were."
@@ -76,10 +100,10 @@ def _became(found: Found, saved: Merge | None, dry_run: bool) -> str:
     return f"Nothing was saved, {bad}. --skip-bad takes the others and writes the bad ones to a file."
 
 
-def _tell(what: str, remarks: Sequence[Remark]) -> None:
+def _tell(what: str, remarks: Sequence[Remark], unit: str = "line") -> None:
     for one in remarks[:MOST]:
         of = f" ({short(one.order_no)})" if one.order_no else ""
-        note(shown_plain(f"{what}line {one.line}{of}: {one.column}: {one.said}"))
+        note(shown_plain(f"{what}{unit} {one.line}{of}: {one.column}: {one.said}"))
     if len(remarks) > MOST:
         note(f"And {len(remarks) - MOST} more; --json has them all.")
 

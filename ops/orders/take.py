@@ -22,6 +22,8 @@ from ops.orders.lines import Source
 BATCH: Final = 5_000
 _CLASHES: Final = {
     "lines": "this order stands on several lines with different {what}: name it by PlayAuto's 주문고유번호",
+    "several": "several orders have this number at their shop, because they were split: name the one that is"
+    " meant by PlayAuto's 주문고유번호 or 묶음번호",
     "account": "this order is one of account {what!r}",
     "shop": "this order number is one of {what!r} already: two shops may use the same, so give both"
     " PlayAuto's 주문고유번호 as order_no",
@@ -63,7 +65,7 @@ class Import:
             self._orders.stage(one.order for one in _noted(found, batch))
             step(len(batch))
         found.plan = self._orders.compare()
-        found.problems += [_clash(one) for one in self._orders.clashes()]
+        found.problems += [clash(one) for one in self._orders.clashes()]
         kept = self._orders.kept()
         found.kept = len(kept)
         found.warnings += [_kept(one) for one in kept]
@@ -86,7 +88,8 @@ def _noted(found: Found, batch: Iterable[Judged]) -> Iterator[Any]:
             yield one
 
 
-def _clash(one: Clash) -> Remark:
+def clash(one: Clash) -> Remark:
+    """A clash in words."""
     return Remark(one.line, one.order_no, "order_no", _CLASHES[one.why].format(what=one.what))
 
 

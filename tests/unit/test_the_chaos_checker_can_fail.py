@@ -112,16 +112,44 @@ def test_a_second_receipt_that_was_flagged_beforehand_is_counted_apart() -> None
     assert check.duplicates(facts) == {"emulator-lookup": {"unflagged": 0, "flagged": 1}}
 
 
-def memo(state: str, *texts: str) -> list[str]:
-    facts = Facts({SLOT: slot(state=state, channel="kakao-memo")})
+def memos(*states: str, texts: tuple[str, ...]) -> Facts:
+    """Memo slots of one schedule, three seconds apart, in these states; and these texts arrived."""
+    ids = [SlotId(1, at(3.0 * n)) for n in range(len(states))]
+    facts = Facts(
+        {one: slot(one, state=state, channel="kakao-memo") for one, state in zip(ids, states, strict=True)}
+    )
     facts.receipts = [receipt(channel="kakao-memo", key=None, sha256=sha256(text)) for text in texts]
-    return [v.invariant for v in check.memos(a_book(), facts)]
+    return facts
+
+
+def memo(*states: str, texts: tuple[str, ...] = ()) -> list[str]:
+    return [v.invariant for v in check.memos(a_book(), memos(*states, texts=texts))]
 
 
 def test_memos_are_known_by_their_texts() -> None:
-    assert memo("delivered", "안녕") == memo("unresolved", "안녕") == memo("unresolved") == []
-    assert memo("delivered", "안녕", "안녕") == ["I2"]
-    assert memo("delivered", "남의 글") == memo("expired", "안녕") == ["I4"]
+    assert (
+        memo("delivered", texts=("안녕",)) == memo("unresolved", texts=("안녕",)) == memo("unresolved") == []
+    )
+    assert memo("delivered", texts=("안녕", "안녕")) == ["I2"]
+    assert memo("delivered", texts=("남의 글",)) == memo("expired", texts=("안녕",)) == ["I4"]
+
+
+def test_a_memo_that_went_out_and_was_then_moved_arrives_once_for_each_of_its_two_slots() -> None:
+    assert memo("delivered", "delivered", texts=("안녕", "안녕")) == []
+    assert memo("delivered", "unresolved", texts=("안녕",)) == []
+    assert memo("delivered", "delivered", texts=("안녕",)) == ["I4"]
+    assert memo("delivered", "delivered", texts=("안녕",) * 3) == ["I2"]
+    assert memo("delivered", "expired", texts=("안녕", "안녕")) == ["I2"]
+
+
+def test_memos_beyond_those_that_slots_sent_are_duplicates() -> None:
+    def counted(*states: str, texts: tuple[str, ...]) -> int:
+        return check.doubled_memos(a_book(), memos(*states, texts=texts))
+
+    assert counted("delivered", "delivered", texts=("안녕", "안녕")) == 0
+    assert counted("delivered", "expired", texts=("안녕", "안녕")) == 1
+    told = check.duplicates(memos("delivered", texts=("안녕", "안녕")), 1)
+    assert told == {"kakao-memo": {"unflagged": 1, "flagged": 0}}
 
 
 def test_a_promised_slot_that_is_missing_or_lives_on_is_lost() -> None:
