@@ -20,6 +20,8 @@ _REASON: Final = {
     "cancelled": "cancelled",
     "login_refused": "PlayAuto refused the login",
 }
+#: What a dry run says of orders that have nothing wrong.
+_NO_ERROR: Final = ("would_upload", "would_send", "already_uploaded")
 _HINDRANCE: Final = {
     "no_account": ("There is no such account.", "Add it: `jeongsi tracking account add`."),
     "held": ("Nothing may leave this database until a person releases it.", "See `jeongsi instance`."),
@@ -60,7 +62,7 @@ def shown(
         "status": _status(one), "by": _by(one), "slot": one.slot_id,
         "takes up": f"run {one.redrive_of}" if one.redrive_of else None,
         "began": local(one.started_at), "ended": local(one.completed_at), "took": _took(one),
-        "orders": f"{one.total:,}: {_counts(one)}", "progress": None if one.completed_at else _progress(one),
+        "orders": f"{one.total:,}: {_rehearsed(one, wrong) if one.dry_run else _counts(one)}", "progress": None if one.completed_at else _progress(one),
         "said": one.error_message,
     })  # fmt: skip
     _groups(one, wrong)
@@ -74,7 +76,7 @@ def ended(one: Job, wrong: Sequence[ErrorGroup]) -> None:
         say(f"Run {one.id}: no order of account {one.account} waits.")
         return
     if one.dry_run:
-        say(f"Dry run {one.id}: {one.success:,} of {one.total:,} orders would be uploaded; nothing was.")
+        say(f"Dry run {one.id}: {_rehearsed(one, wrong)}. Nothing was uploaded.")
     else:
         say(f"Run {one.id} has {'ended' if one.status == 'completed' else 'failed'}: {_counts(one)},"
             f" in {_took(one)}.")  # fmt: skip
@@ -125,7 +127,18 @@ def because(account: str, answer: Why) -> None:
         say(f"· {what.format(**words)}\n  {todo.format(**words)}")
 
 
-def _groups(one: Job, wrong: Sequence[ErrorGroup]) -> None:
+def _rehearsed(one: Job, groups: Sequence[ErrorGroup]) -> str:
+    """What a dry run found that a run would do, and what is wrong."""
+    counts = {group.error_code: group.orders for group in groups}
+    would = counts.get("would_upload", 0) + counts.get("would_send", 0)
+    words = [f"{would:,} of {one.total:,} orders would be uploaded"]
+    words += [f"{n:,} are there already" for n in [counts.get("already_uploaded", 0)] if n]
+    words += [f"{one.failed:,} would fail"] if one.failed else []
+    return ", ".join(words)
+
+
+def _groups(one: Job, groups: Sequence[ErrorGroup]) -> None:
+    wrong = [group for group in groups if group.error_code not in _NO_ERROR]
     if not wrong:
         return
     table(
@@ -174,7 +187,7 @@ def _status(one: Job) -> str:
 
 
 def _counts(one: Job) -> str:
-    words = [f"{one.success:,} {'would be uploaded' if one.dry_run else 'uploaded'}"]
+    words = [f"{one.success:,} uploaded"]
     words += [f"{one.failed:,} failed"] if one.failed else []
     words += [f"{one.skipped:,} skipped"] if one.skipped else []
     return ", ".join(words)

@@ -118,9 +118,15 @@ def test_what_stands_in_the_way_of_a_run_is_said_with_what_to_do(db: Any) -> Non
 
 def test_a_dry_run_says_what_would_be_uploaded_and_what_is_wrong(db: Any, ledger_url: str) -> None:
     orders(db, 3)
-    said = with_a_worker(db, ledger_url, GOOD, BAD, GOOD, said=("tracking", "dry-run"))
+    would: dict[str, Any] = {"what": "skipped", "code": "would_upload"}
+    there: dict[str, Any] = {"what": "skipped", "code": "already_uploaded"}
+    said = with_a_worker(db, ledger_url, would, BAD, there, said=("tracking", "dry-run"))
     assert said.code == 0
-    assert "2 of 3 orders would be uploaded; nothing was" in said.out
+    assert (
+        "1 of 3 orders would be uploaded, 1 are there already, 1 would fail. Nothing was uploaded."
+        in said.out
+    )
+    assert "would_upload" not in said.out
     assert "e2005" in said.out
     assert db.execute("SELECT count(*) FROM orders WHERE playauto_uploaded = 1").fetchone() == (0,)
 
