@@ -62,7 +62,8 @@ def shown(
         "status": _status(one), "by": _by(one), "slot": one.slot_id,
         "takes up": f"run {one.redrive_of}" if one.redrive_of else None,
         "began": local(one.started_at), "ended": local(one.completed_at), "took": _took(one),
-        "orders": f"{one.total:,}: {_rehearsed(one, wrong) if one.dry_run else _counts(one)}", "progress": None if one.completed_at else _progress(one),
+        "orders": f"{one.total:,}: {_rehearsed(one, wrong) if one.dry_run else _counts(one)}",
+        "progress": None if one.completed_at else _progress(one),
         "said": one.error_message,
     })  # fmt: skip
     _groups(one, wrong)
