@@ -12,6 +12,7 @@ import psycopg
 from models.ledger import beat as ledger
 from models.ledger import messages
 from models.ledger.beat import Connection
+from models.ledger.retention import prune_tracking
 from runtime.clock import clock
 from runtime.database import is_transient
 from runtime.events import Event, emit
@@ -42,6 +43,7 @@ class Upkeep:
                 if made:
                     emit(Event.PARTITIONS_MADE, names=f"{made} tables")
                 pruned = ledger.prune(db, self._settings.ledger_days)
+                pruned += prune_tracking(db, self._settings.order_days, self._settings.upload_days)
                 if pruned:
                     emit(Event.ROWS_PRUNED, count=pruned)
                 forgotten = messages.prune(db, self._settings.key_days, self._settings.hash_days)

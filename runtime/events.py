@@ -85,6 +85,13 @@ class Event(StrEnum):
     PARTITIONS_MADE = "upkeep.partitions_made"
     PARTITIONS_DROPPED = "upkeep.partitions_dropped"
     ROWS_PRUNED = "upkeep.rows_pruned"
+    # Uploads of tracking numbers.
+    UPLOAD_STARTED = "upload.started"
+    UPLOAD_ENDED = "upload.ended"
+    UPLOAD_CHUNK_LOST = "upload.chunk_lost"
+    UPLOAD_REAPED = "upload.reaped"
+    UPLOAD_STOPPED = "upload.stopped"
+    UPLOAD_HEARD = "upload.heard"
     # Notices to operators.
     NOTICE_POSTED = "notice.posted"
     NOTICE_SENT = "notice.sent"
@@ -184,6 +191,15 @@ SENTENCES: Mapping[Event, Sentence] = {
     Event.PARTITIONS_MADE: _info("Partitions were made ahead: {names}"),
     Event.PARTITIONS_DROPPED: _info("Partitions past retention were dropped: {names}"),
     Event.ROWS_PRUNED: _info("{count} quota counts, incidents and orphans past retention were deleted"),
+    Event.UPLOAD_STARTED: _info("Upload run {job} of account {account} has begun"),
+    Event.UPLOAD_ENDED: _info(
+        "Upload run {job} of account {account} is {status} ({reason}): {success} uploaded, {failed} failed,"
+        " {skipped} left out of {total}"
+    ),
+    Event.UPLOAD_CHUNK_LOST: _warning("The hold on chunk {chunk} was lost; its orders are looked at again"),
+    Event.UPLOAD_REAPED: _warning("{count} chunks of orders were taken back from workers that went silent"),
+    Event.UPLOAD_STOPPED: _error("Upload run {job} cannot go on: {reason}"),
+    Event.UPLOAD_HEARD: _info("PlayAuto says of its job {work}: {said}; {count} orders are looked at"),
     Event.NOTICE_POSTED: _info("Notice {notice_id} ({kind}, {severity}): {title}"),
     Event.NOTICE_SENT: _info("Notice {notice_id} was taken by {target}"),
     Event.NOTICE_NOT_SENT: _warning("Notice {notice_id} did not reach {target}: {reason}"),

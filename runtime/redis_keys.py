@@ -32,6 +32,19 @@ def playauto_login(account: str) -> str:
     return f"{PREFIX}lock:playauto-login:{account}"
 
 
+def tracking_account(account: str) -> str:
+    """Which upload run an account is in now: the run's number. Lives 15 s, renewed while the run runs.
+
+    It shows and spares; what allows one run at a time is the database.
+    """
+    return f"{PREFIX}lock:tracking:{account}"
+
+
+def tracking_progress(job: int) -> str:
+    """How far an upload run is, for watchers: JSON (tasks/tracking/progress.py). Lives one hour."""
+    return f"{PREFIX}tracking:progress:{job}"
+
+
 def workers(queue: str) -> str:
     """Living workers of a queue: a hash, node -> JSON {at, threads, free, service_ms}, written every second.
 

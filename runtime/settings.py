@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     playauto_timeout_s: Seconds = 30.0
     playauto_send_by: Literal["uniq", "bundle_no"] = "uniq"
     playauto_read_back_days: Count = 180
+    playauto_callback_url: WebUrl | None = None
     bridge_token: SecretStr | None = None
     emulator_url: WebUrl | None = None
     # Iris: how long a send itself waits to see its message in the room, before that is left to look-ups.
@@ -141,11 +142,20 @@ class Settings(BaseSettings):
     finished_days: Count = 7
     ledger_days: Count = 90
     log_days: Count = 30
+    order_days: Count = 90
+    upload_days: Count = 90
 
     # What other services ask for: content hashes per room and how long they and idempotency keys are kept.
     hash_limit: Count = 100
     hash_days: Count = 7
     key_days: Count = 30
+
+    # Uploads of tracking numbers: requests in flight of one process, its hold on a chunk of orders, and how
+    # long a sending may stay unconfirmed before it is repeated once. console_url: where notices link to.
+    tracking_threads: Annotated[int, Field(ge=1, le=32)] = 4
+    tracking_lease_s: Seconds = 10.0
+    tracking_confirm_s: Seconds = 300.0
+    console_url: WebUrl | None = None
 
     # Flower. Without a password one is made and kept in home.
     flower_address: str = "127.0.0.1"

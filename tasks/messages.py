@@ -22,7 +22,7 @@ _WHO = 100  # characters of a producer's name that the history keeps
 @shared_task(name="jeongsi.message.schedule", bind=True, ignore_result=False)
 def schedule(self: Task[Any, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
     """Enqueue one message, now or once later."""
-    task, who = self.request.id, _producer(self)
+    task, who = self.request.id, producer(self)
     return _answer(
         "message.schedule", lambda db, asked: ledger.enqueue(db, asked, task_id=task, who=who), args, kwargs
     )
@@ -31,11 +31,11 @@ def schedule(self: Task[Any, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
 @shared_task(name="jeongsi.message.cancel", bind=True, ignore_result=False)
 def cancel(self: Task[Any, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
     """Call one message off."""
-    who = _producer(self)
+    who = producer(self)
     return _answer("message.cancel", lambda db, asked: ledger.cancel(db, asked, who=who), args, kwargs)
 
 
-def _producer(task: Task[Any, Any]) -> str:
+def producer(task: Task[Any, Any]) -> str:
     """Who asked, as far as its client says."""
     return f"enqueue {task.request.origin or 'of an unnamed producer'}"[:_WHO].replace("\0", "")
 
@@ -47,9 +47,16 @@ def _answer(
     kwargs: dict[str, Any],
 ) -> dict[str, Any]:
     """Check the one argument, then do the work in one transaction. It may run twice: the key sees to it."""
-    if len(args) + bool(kwargs) != 1:
-        return refused(_ASK).as_json()
-    request = args[0] if args else kwargs
-    wrong = problems(name, request)
+    request, wrong = asked_of(name, args, kwargs)
     result = refused(*wrong) if wrong else database.retrying(lambda db: work(db, request))
     return result.as_json()
+
+
+def asked_of(
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[dict[str, Any], list[FieldError]]:
+    """The one argument of a public task, and all that is wrong with its form."""
+    if len(args) + bool(kwargs) != 1:
+        return {}, [_ASK]
+    request = args[0] if args else kwargs
+    return request, problems(name, request)

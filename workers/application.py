@@ -39,7 +39,10 @@ ROUTES = {
 
 #: Modules with tasks and with the worker's life, by name only. Not Celery's `imports`: that would load
 #: HTTP, image and provider code into every beat and Flower, too.
-MODULES = ("tasks.slots", "tasks.messages", "tasks.lifecycle", "tasks.notices", "tasks.notice_life")
+MODULES = (
+    "tasks.slots", "tasks.messages", "tasks.lifecycle", "tasks.notices", "tasks.notice_life",
+    "tasks.tracking.runs", "tasks.tracking.life",
+)  # fmt: skip
 
 
 def configuration() -> dict[str, Any]:

@@ -20,7 +20,7 @@ from runtime.ids import SlotId
 
 Connection = psycopg.Connection[Any]
 What = Literal["stay", "later", "succeeded", "failed", "unresolved", "skipped"]
-Mark = Literal["stored", "doubt", "miss", "look"]
+Mark = Literal["stored", "doubt", "unsent", "miss", "look"]
 Step = Literal["instruct", "set", "send", "confirm"]
 
 

@@ -53,21 +53,29 @@ class Incident:
 
 
 def state_counts(
-    db: Connection, since: dt.datetime | None = None, until: dt.datetime | None = None
+    db: Connection,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
+    *,
+    kind: str | None = None,
 ) -> dict[SlotState, int]:
-    """How many slots with a time in [since, until) stand in each state; every state is named."""
+    """How many slots with a time in [since, until) stand in each state; every state is named.
+
+    ``kind``: only `message` or `tracking`, else both.
+    """
     found = dict(
         db.execute(
             "SELECT state, count(*) FROM slots WHERE slot_at >= coalesce(%s, '-infinity'::timestamptz)"
-            " AND slot_at < coalesce(%s, 'infinity'::timestamptz) GROUP BY state",
-            (since, until),
+            " AND slot_at < coalesce(%s, 'infinity'::timestamptz)"
+            " AND (%s::text IS NULL OR kind = %s) GROUP BY state",
+            (since, until, kind, kind),
         ).fetchall()
     )
     return {state: int(found.get(state.value, 0)) for state in SlotState}
 
 
 def lateness(db: Connection, since: dt.datetime | None = None) -> Spread:
-    """First byte − the instant from which the slot could go out: its time, or a free room and device."""
+    """First byte − the instant from which a message could go out: its time, or a free room and device."""
     return _spread(db, "started_at - free_from", since)
 
 
@@ -107,7 +115,7 @@ def _spread(db: Connection, span: str, since: dt.datetime | None) -> Spread:
     row = db.execute(
         f"SELECT percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY ms), max(ms)"  # noqa: S608
         f" FROM (SELECT (extract(epoch FROM {span}) * 1000)::float8 AS ms FROM slots"
-        " WHERE started_at IS NOT NULL AND free_from IS NOT NULL"
+        " WHERE started_at IS NOT NULL AND free_from IS NOT NULL AND kind = 'message'"
         " AND slot_at >= coalesce(%s, '-infinity'::timestamptz)) x".encode(),
         (since,),
     ).fetchone()

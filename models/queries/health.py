@@ -15,11 +15,13 @@ SILENCE_S = 5.0  # a beat ticks at least once a second
 _HEALTH = """
 SELECT coalesce((SELECT max(last_tick_at) FROM beat_pulse) > t.now - make_interval(secs => %(silence)s),
                 false) AS running,
-       (SELECT count(*) FROM schedule_clock WHERE enabled AND planned_to IS NOT NULL)
-         + (SELECT count(DISTINCT s.schedule_id) FROM slots s WHERE s.state = 'planned' AND NOT EXISTS
+       (SELECT count(*) FROM schedule_clock WHERE enabled AND planned_to IS NOT NULL AND kind = 'message')
+         + (SELECT count(DISTINCT s.schedule_id) FROM slots s
+             WHERE s.state = 'planned' AND s.kind = 'message' AND NOT EXISTS
             (SELECT 1 FROM schedule_clock k WHERE k.schedule_id = s.schedule_id AND k.planned_to IS NOT NULL))
          AS scheduled_count,
-       c.*, coalesce(%(since)s, t.today) AS since
+       (SELECT count(*) FROM tracking_upload_scheduler WHERE enabled) AS upload_accounts,
+       c.*, u.*, coalesce(%(since)s, t.today) AS since
   FROM (SELECT ledger_now() AS now, korean_day(ledger_now())::timestamp AT TIME ZONE 'Asia/Seoul' AS today) t
   CROSS JOIN LATERAL (
     SELECT count(*) AS total_scheduled, count(*) FILTER (WHERE slot_at <= t.now) AS past,
@@ -28,14 +30,20 @@ SELECT coalesce((SELECT max(last_tick_at) FROM beat_pulse) > t.now - make_interv
            count(*) FILTER (WHERE state IN ('failed', 'expired')) AS total_failed,
            count(*) FILTER (WHERE state = 'partial') AS total_partial,
            count(*) FILTER (WHERE state = 'unresolved') AS total_unknown
-      FROM slots WHERE slot_at >= coalesce(%(since)s, t.today)) c"""
+      FROM slots WHERE slot_at >= coalesce(%(since)s, t.today) AND kind = 'message') c
+  CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE slot_at <= t.now) AS uploads_past,
+           count(*) FILTER (WHERE state = 'delivered') AS uploads_done,
+           count(*) FILTER (WHERE state IN ('failed', 'expired', 'partial', 'unresolved')) AS uploads_failed
+      FROM slots WHERE slot_at >= coalesce(%(since)s, t.today) AND kind = 'tracking') u"""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Counts of slots since ``since``. ``past``: whose time has come; ``total_unknown``: unresolved ones.
+    """Counts of messages since ``since``. ``past``: whose time has come; ``total_unknown``: unresolved ones.
 
-    ``scheduled_count``: schedules and messages that still have something ahead.
+    ``scheduled_count``: schedules and messages that still have something ahead. Uploads of tracking numbers
+    are counted apart: a run of 100,000 orders is no message.
     """
 
     running: bool
@@ -47,6 +55,10 @@ class Health:
     total_failed: int
     total_partial: int
     total_unknown: int
+    upload_accounts: int
+    uploads_past: int
+    uploads_done: int
+    uploads_failed: int
     since: dt.datetime
 
     @property
@@ -64,7 +76,15 @@ class Health:
         return {
             "status": "healthy" if self.running else "unhealthy", "running": self.running,
             "scheduled_count": self.scheduled_count, "success_rate": self.success_rate,
-            "success_rate_raw": self.success_rate_raw, "stats": self.stats(), "since": self.since,
+            "success_rate_raw": self.success_rate_raw, "stats": self.stats(), "uploads": self.uploads(),
+            "since": self.since,
+        }  # fmt: skip
+
+    def uploads(self) -> dict[str, int]:
+        """Accounts that upload by themselves, runs whose time has come, and how these ended."""
+        return {
+            "accounts": self.upload_accounts, "past": self.uploads_past, "done": self.uploads_done,
+            "failed": self.uploads_failed,
         }  # fmt: skip
 
     def stats(self) -> dict[str, int]:

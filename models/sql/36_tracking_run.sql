@@ -76,12 +76,12 @@ BEGIN
    WHERE schedule_id = sid AND slot_at = sat AND state = 'leased';
 END $$;
 
--- Lay the next p_limit orders of a job down. A redrive takes them from the job that it takes up again. Verdicts: more | filled | over.
+-- Lay the next p_limit orders of a job down. A redrive takes them from the job that it takes up again. Verdicts: more | filled | over (or somebody else is at it).
 -- What an earlier run may have passed on to the shop is carried over (`sends`), so that no run passes it on a third time.
 CREATE OR REPLACE FUNCTION tracking_fill(p_job bigint, p_limit int) RETURNS TABLE (verdict text, laid int) LANGUAGE plpgsql AS $$
 DECLARE j tracking_upload_jobs; k tracking_upload_scheduler; t timestamptz; upto bigint; n int; wrong int := 0; ats bigint[]; ids bigint[];
 BEGIN
-  SELECT * INTO j FROM tracking_upload_jobs x WHERE x.id = p_job FOR UPDATE;
+  SELECT * INTO j FROM tracking_upload_jobs x WHERE x.id = p_job FOR UPDATE SKIP LOCKED;
   IF j.id IS NULL OR j.completed_at IS NOT NULL OR j.filled OR j.cancel_requested THEN RETURN QUERY SELECT 'over', 0; RETURN; END IF;
   SELECT * INTO k FROM tracking_upload_scheduler x WHERE x.id = j.scheduler_id;
   t := ledger_now();
@@ -148,7 +148,7 @@ BEGIN
 END $$;
 
 -- What became of orders of a chunk. p_what: stay (the chunk goes on with them) | later | succeeded | failed | unresolved | skipped. p_mark: stored (PlayAuto has our number) | doubt (nobody
--- knows what became of the request) | miss (a question without an answer) | look (looked, and not there yet) | NULL. p_last: the chunk is done. Answers false if the chunk is not ours any more.
+-- knows what became of the request) | unsent (it is proven that it was not passed on) | miss (a question without an answer) | look (looked, and not there yet) | NULL. p_last: the chunk is done. Answers false if the chunk is not ours any more.
 CREATE OR REPLACE FUNCTION tracking_record(p_chunk bigint, p_owner uuid, p_ids bigint[], p_what text[], p_mark text[], p_step text[], p_wait interval[], p_code text[], p_message text[], p_evidence jsonb[],
   p_last boolean) RETURNS boolean LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE c tracking_chunks; t timestamptz; dry boolean; good int; bad int; left_out int;
@@ -162,8 +162,8 @@ BEGIN
       owner = CASE i.what WHEN 'stay' THEN d.owner END, lease_until = CASE i.what WHEN 'stay' THEN d.lease_until END,
       not_before = CASE i.what WHEN 'later' THEN t + i.wait ELSE d.not_before END,
       exposed = coalesce(i.mark, '') = 'doubt' OR (coalesce(i.mark, '') = 'miss' AND d.exposed),
-      misses = CASE WHEN i.mark = 'miss' THEN d.misses + 1 ELSE 0 END, looks = CASE WHEN i.mark = 'look' THEN d.looks + 1 ELSE d.looks END,
-      stored_at = CASE WHEN i.mark = 'stored' THEN coalesce(d.stored_at, t) ELSE d.stored_at END,
+      misses = CASE WHEN i.mark IN ('miss', 'unsent') THEN d.misses + 1 ELSE 0 END, sends = greatest(d.sends - CASE i.mark WHEN 'unsent' THEN 1 ELSE 0 END, 0), looks = CASE WHEN i.mark = 'look' THEN d.looks + 1 ELSE d.looks END,
+      stored_at = CASE WHEN i.mark IN ('stored', 'unsent') THEN coalesce(d.stored_at, t) ELSE d.stored_at END,
       error_code = i.code, error_message = i.message, evidence = coalesce(i.evidence, d.evidence),
       uploaded_at = CASE i.what WHEN 'succeeded' THEN t END, ended_at = CASE WHEN i.what IN ('stay', 'later') THEN NULL ELSE t END
     FROM unnest(p_ids, p_what, p_mark, p_step, p_wait, p_code, p_message, p_evidence) i(id, what, mark, step, wait, code, message, evidence)

@@ -46,6 +46,9 @@ class Order(Base):
             "orders_waiting_idx", "account", "id",
             postgresql_where=text("playauto_uploaded = 0 AND tracking_number <> ''"),
         ),
+        Index("orders_created_idx", "created_at"),
+        Index("orders_uniq_idx", "playauto_uniq", postgresql_where=text("playauto_uniq IS NOT NULL")),
+        Index("orders_shop_order_idx", "shop_order_no", postgresql_where=text("shop_order_no IS NOT NULL")),
     )  # fmt: skip
 
 

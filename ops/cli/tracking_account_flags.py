@@ -45,7 +45,7 @@ class AccountFlags:
     retries: Annotated[
         int | None, _flag("--retries", "Retries of an order after its first try, 0 to 10 (3).", _HOW)
     ]
-    batch: Annotated[int | None, _flag("--batch", "Orders of one request, 1 to 3000 (50).", _HOW)]
+    batch: Annotated[int | None, _flag("--batch", "Orders of one request, 1 to 3000 (500).", _HOW)]
     instruct: Annotated[
         bool | None, _flag("--instruct/--no-instruct", "Move new orders to 출고대기 first (yes).", _HOW)
     ]

@@ -19,6 +19,8 @@ _REASON: Final = {
     "nothing_pending": "no order waited",
     "cancelled": "cancelled",
     "login_refused": "PlayAuto refused the login",
+    "not_configured": "the account has no login",
+    "login_unreadable": "the account's login is sealed with another key",
 }
 #: What a dry run says of orders that have nothing wrong.
 _NO_ERROR: Final = ("would_upload", "would_send", "already_uploaded")

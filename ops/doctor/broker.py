@@ -44,6 +44,12 @@ def notices(client: redis.Redis, targets: int) -> Finding:
     )
 
 
+def uploads(client: redis.Redis, accounts: int) -> Iterator[Finding]:
+    """Whether somebody uploads tracking numbers, if an account is switched on."""
+    if accounts:
+        yield _queue(client, "tracking")
+
+
 def _version(info: dict[str, Any]) -> Finding:
     server = "Valkey" if "valkey_version" in info else "Redis"
     version = str(info.get("valkey_version") or info.get("redis_version"))

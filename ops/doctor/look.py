@@ -11,7 +11,7 @@ import psycopg
 import redis
 
 from models.queries.health import health
-from ops.doctor import broker, host, kakao, ledger
+from ops.doctor import broker, host, kakao, ledger, playauto
 from ops.doctor.finding import Finding, fail
 from runtime.environment import is_secret, variable
 from runtime.redis_client import client_of
@@ -66,6 +66,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
         try:
             yield from ledger.findings(connection, settings)
             yield from kakao.findings(connection, settings)
+            yield from playauto.findings(connection)
         except psycopg.Error as error:
             yield fail("database", f"a question to it failed: {error}".strip(), "look into its log")
 
@@ -86,6 +87,16 @@ def _targets(settings: Settings) -> int:
     return kept + len(urls(settings))
 
 
+def _accounts(settings: Settings) -> int:
+    """How many PlayAuto accounts upload by themselves; none if nobody can be asked."""
+    try:
+        with psycopg.connect(settings.database_url or "", connect_timeout=3) as db:
+            row = db.execute("SELECT count(*) FROM tracking_upload_scheduler WHERE enabled").fetchone()
+            return int(row[0]) if row else 0
+    except psycopg.Error:
+        return 0  # told above
+
+
 def _redis(settings: Settings) -> Iterator[Finding]:
     if settings.redis_url is None:
         yield fail("redis", "none is known", "start it with `make up`, or set REDIS_URL")
@@ -95,6 +106,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
         with closing(client):
             yield from broker.findings(client)
             yield broker.notices(client, _targets(settings))
+            yield from broker.uploads(client, _accounts(settings))
     except redis.RedisError as error:
         todo = (
             "start it (`make up`), or mend REDIS_URL; until then workers poll the database, a little slower"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -33,7 +33,8 @@ class Picture:
     def __init__(self, db: psycopg.Connection[Any], since: dt.datetime, limit: int) -> None:
         now = ledger.now(db)
         self.rows = live_rows(db, max(since, now - BEHIND), now + AHEAD, limit)
-        self.counts = state_counts(db, since, now + AHEAD)
+        self.counts = state_counts(db, since, now + AHEAD, kind="message")
+        self.uploads = state_counts(db, since, now + AHEAD, kind="tracking")
         self.late: Spread = lateness(db, since)
 
     def drawn(self, heading: str, footer: Sequence[str]) -> RenderableType:
@@ -47,11 +48,10 @@ class Picture:
 
     def summary(self) -> str:
         """Counts and lateness in one line."""
-        ended = ", ".join(f"{n} {state}" for state, n in self.counts.items() if n and state not in LIVE)
         live = sum(n for state, n in self.counts.items() if state in LIVE)
-        return (
-            f"{ended or 'nothing has ended yet'}; {live} to come or on their way; late {_spread(self.late)}"
-        )
+        told = f"{_ended(self.counts)}; {live} to come or on their way; late {_spread(self.late)}"
+        runs = sum(self.uploads.values())
+        return f"{told}; uploads: {_ended(self.uploads)}" if runs else told
 
 
 _COLUMNS: list[tuple[str, dict[str, Any]]] = [
@@ -62,6 +62,11 @@ _COLUMNS: list[tuple[str, dict[str, Any]]] = [
     ("state", {"no_wrap": True, "ratio": 2}),
     ("late ms", {"justify": "right"}),
 ]
+
+
+def _ended(counts: Mapping[SlotState, int]) -> str:
+    ended = ", ".join(f"{n} {state}" for state, n in counts.items() if n and state not in LIVE)
+    return ended or "nothing has ended yet"
 
 
 def plain_line(row: LiveRow) -> str:

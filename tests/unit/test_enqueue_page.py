@@ -14,7 +14,7 @@ from tasks import schemas
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "enqueue.md").read_text(encoding="utf-8")
-NAMES = ("message.schedule", "message.cancel", "notify")
+NAMES = ("message.schedule", "message.cancel", "notify", "tracking.upload")
 _SHOWN = re.compile(r"^<!-- (\S+) -->\n```\w+\n(.*?)^```", re.M | re.S)
 
 
@@ -58,6 +58,8 @@ def test_the_locked_packages_of_the_node_example_name_no_registry() -> None:
         ("message.schedule", {"priority": "urgent", "a": 1, "b": 2}, ["a", "b", "priority", "room"]),
         ("message.cancel", {"id": "1-1", "idempotency_key": "k"}, ["request"]),
         ("message.cancel", {"id": "1-1"}, []),
+        ("tracking.upload", {}, []),
+        ("tracking.upload", {"account": "", "dry_run": 1, "redrive": 0}, ["account", "dry_run", "redrive"]),
     ],
 )
 def test_a_request_is_judged_whole(name: str, request_: dict[str, Any], wrong: list[str]) -> None:

@@ -1,0 +1,227 @@
+"""One chunk of orders on its way: look, instruct, store the numbers, pass them on, remember.
+
+Each request that changes something goes out only after a commit that says so (the point of no return), and
+at most a moment after it. Whoever dies after that leaves orders that the next worker looks at first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from gateways.errors import PlayAutoUnavailable
+from gateways.playauto.client import Client
+from gateways.playauto.values import InDoubt, Order, Refused
+from models.ledger import tracking_worker as ledger
+from models.ledger.tracking_worker import Item, Word
+from runtime import database
+from runtime.clock import clock
+from runtime.events import Event, emit
+from runtime.failpoints import hit
+from tasks.tracking import answers
+from tasks.tracking.checks import faults
+from tasks.tracking.rulings import Act, rehearsed, row_of, ruling
+from tasks.tracking.terms import Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a chunk needs: its account's client, and whose lease it is, for how long."""
+
+    client: Client
+    owner: UUID
+    lease_s: float
+    callback_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a chunk tells the crew. ``busy``: PlayAuto asks for patience; ``stopped``: the account is shut."""
+
+    busy: InDoubt | None = None
+    stopped: Refused | None = None
+
+
+class Lost(Exception):
+    """The chunk was taken from us, or its run is to stop: nothing more is written for it."""
+
+
+class Chunk:
+    """Orders under one lease. `carry` does all of it."""
+
+    def __init__(self, items: Sequence[Item], terms: Terms, means: Means) -> None:
+        self._items = {one.id: one for one in items}
+        self._number = items[0].chunk
+        self._terms = terms
+        self._means = means
+        self._said: dict[int, Word] = {}
+        self._seen: Mapping[str, list[Order]] = {}
+        self._busy: InDoubt | None = None
+        self._stopped: Refused | None = None
+
+    def carry(self) -> Outcome:
+        """Do what is missing of each order and tell the ledger. Raises psycopg.Error if that is away."""
+        try:
+            self._say(faults(list(self._items.values()), self._terms))
+            acts = self._look()
+            if acts and self._terms.dry_run:
+                self._say([rehearsed(self._items[one], act) for one, act in acts.items()])
+            elif acts:
+                self._request(acts)
+        except Lost:
+            self._let_go()
+        self._remember()
+        return Outcome(self._busy, self._stopped)
+
+    # -- questions ------------------------------------------------------------------------------
+
+    def _look(self) -> dict[int, Act]:
+        """What PlayAuto has of the orders, and which request each still needs."""
+        left = [one for one in self._items.values() if one.id not in self._said]
+        try:
+            self._seen = self._means.client.orders_by_bundle({row_of(one).bundle_no for one in left})
+        except PlayAutoUnavailable as error:
+            self._say([answers.unanswered(one, error, self._terms) for one in left])
+            self._busy = answers.patience(error)
+            self._stopped = answers.shut(error)
+            return {}
+        hit("upload.looked")
+        acts: dict[int, Act] = {}
+        for item in left:
+            found = ruling(item, self._seen.get(row_of(item).bundle_no, ()), self._terms)
+            if isinstance(found, Act):
+                acts[item.id] = found
+            else:
+                self._say([rehearsed(item, found) if self._terms.dry_run else found])
+        return acts
+
+    # -- requests -------------------------------------------------------------------------------
+
+    def _request(self, acts: Mapping[int, Act]) -> None:
+        new = [one for one, act in acts.items() if act is Act.INSTRUCT]
+        fresh = [*(self._instruct(new) if new else ()), *(o for o, act in acts.items() if act is Act.SET)]
+        stored = self._set(fresh, overwrite=False) if fresh else []
+        anew = [one for one, act in acts.items() if act is Act.OVERWRITE]
+        stored += self._set(anew, overwrite=True) if anew else []
+        stored += [one for one, act in acts.items() if act is Act.SEND]
+        if not stored:
+            return
+        if self._terms.send_to_shop:
+            self._send(stored)
+        else:
+            self._say([answers.stored(self._items[one]) for one in stored])
+
+    def _instruct(self, ids: Sequence[int]) -> list[int]:
+        """Move new orders on; answers those that may get their number now. A bundle that is new no more
+        (e2009) is left out once: what PlayAuto names is not ours to guess about."""
+        bundles = self._bundles(ids)
+        write_by = self._pass("instruct", ids)
+        hit("upload.instructing")
+        outcome = self._means.client.instruct(bundles, write_by=write_by)
+        hit("upload.instructed")
+        if isinstance(outcome, Refused) and outcome.bundle_nos:
+            rest = [one for one in bundles if one not in outcome.bundle_nos]
+            if not rest:
+                return list(ids)
+            outcome = self._means.client.instruct(rest, write_by=self._pass("instruct", ids))
+        going: list[int] = []
+        for one in ids:
+            word = answers.instructed(self._items[one], outcome, self._terms)
+            if word is None:
+                going.append(one)
+            else:
+                self._say([word])
+        self._note(outcome)
+        return going
+
+    def _set(self, ids: Sequence[int], *, overwrite: bool) -> list[int]:
+        """Store numbers; answers the orders that PlayAuto has stored."""
+        rows = {row_of(self._items[one]).bundle_no: row_of(self._items[one]) for one in ids}
+        write_by = self._pass("set", ids)
+        hit("upload.setting")
+        outcomes = self._means.client.set_invoices(
+            list(rows.values()),
+            overwrite=overwrite,
+            change_complete=self._terms.change_complete,
+            write_by=write_by,
+        )
+        hit("upload.set")
+        going: list[int] = []
+        for one in ids:
+            item = self._items[one]
+            outcome = outcomes[row_of(item).bundle_no]
+            word = answers.set_(item, outcome, self._terms)
+            if word is None:
+                going.append(one)
+            else:
+                self._say([word])
+            self._note(outcome)
+        return going
+
+    def _send(self, ids: Sequence[int]) -> None:
+        """Have PlayAuto pass the numbers on. Only orders that it showed can be named; the others are looked
+        at again."""
+        shown = [one for one in ids if self._orders_of([one])]
+        hidden = set(ids) - set(shown)
+        self._say([answers.stored(self._items[one]) for one in ids if one in hidden])
+        orders = self._orders_of(shown)
+        if not orders:
+            return
+        for one in shown:  # so that they are known as stored, whatever becomes of the next request
+            self._said[one] = answers.stored(self._items[one])
+        write_by = self._pass("send", shown)
+        hit("upload.sending")
+        outcome = self._means.client.send_invoices(orders, self._means.callback_url, write_by=write_by)
+        hit("upload.sent")
+        if outcome.kind == "jobs_started":
+            works = outcome.work_nos
+            database.retrying(lambda db: ledger.works_begun(db, self._number, works, shown))
+        self._note(outcome)
+        for one in shown:
+            self._said[one] = answers.sent(self._items[one], outcome, self._terms)
+
+    def _pass(self, step: str, ids: Sequence[int]) -> float:
+        """The point of no return; answers until when the request may be written."""
+        asked_at = clock().monotonic()
+        verdict = database.retrying(
+            lambda db: ledger.pass_over(db, self._number, self._means.owner, step, ids, self._means.lease_s),
+            attempts=1,  # a second run of it would count a request twice
+        )
+        if verdict != "go":
+            raise Lost(verdict)
+        return asked_at + self._means.lease_s / 2  # nobody else has the orders before the lease is over
+
+    # -- words ----------------------------------------------------------------------------------
+
+    def _say(self, words: Sequence[Word]) -> None:
+        self._said.update((one.id, one) for one in words)
+
+    def _note(self, outcome: object) -> None:
+        self._busy = self._busy or answers.patience(outcome)
+        self._stopped = self._stopped or answers.shut(outcome)
+
+    def _let_go(self) -> None:
+        """What no word was said of goes back as it is."""
+        self._say([Word(one, "later") for one in self._items if one not in self._said])
+
+    def _remember(self) -> None:
+        words = [self._said.get(one) or Word(one, "later") for one in self._items]
+        kept = database.retrying(
+            lambda db: ledger.record(db, self._number, self._means.owner, words, last=True)
+        )
+        hit("upload.recorded")
+        if not kept:
+            emit(Event.UPLOAD_CHUNK_LOST, chunk=self._number)
+
+    def _bundles(self, ids: Sequence[int]) -> list[str]:
+        return list(dict.fromkeys(row_of(self._items[one]).bundle_no for one in ids))
+
+    def _orders_of(self, ids: Sequence[int]) -> list[Order]:
+        """Orders of these bundles that have not gone on to their marketplace."""
+        return [
+            order
+            for bundle in self._bundles(ids)
+            for order in self._seen.get(bundle, ())
+            if order.sent_at is None
+        ]
