@@ -15,7 +15,7 @@ from runtime.environment import SettingsError
 from runtime.redis_client import lock_redis
 from runtime.sealing import Unsealable, seal, unseal
 
-#: Below what others wait for it (tokens._WAIT_S): a worker that dies in its login must not shut the account. A
+#: Below what others wait for it (tokens._WAIT_S): a worker that dies in its login shuts no account. A
 #: login that takes longer may be doubled, which does no harm.
 LOCK_S = 8.0
 _NOBODY = (redis.RedisError, SettingsError, Unsealable, ValueError)

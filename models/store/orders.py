@@ -106,14 +106,27 @@ class OrderImport:
 
     def compare(self) -> Merge:
         """Compare all that was staged with what is there; answers what a merge would do."""
+        self._db.execute(orders_sql.STEPS)
         self._db.execute("ANALYZE order_lines")
         for statement in self._names:
-            self._db.execute(statement.encode(), self._terms)
+            self._run(statement, "SELECT max(line) FROM order_lines")
         self._db.execute(orders_sql.ROWS)
         self._db.execute("ANALYZE order_rows")
-        self._db.execute(orders_sql.FATES, self._terms)
+        self._db.execute(orders_sql.NO_FATES.encode(), self._terms | {"after": 0, "to": 0})
+        self._run(orders_sql.FATES, "SELECT max(place) FROM order_rows")
         counts = dict(self._db.execute("SELECT fate, count(*) FROM order_fates GROUP BY 1").fetchall())
         return Merge(*(int(counts.get(fate, 0)) for fate in ("new", "changed", "unchanged")))
+
+    def _run(self, statement: str, last: str) -> None:
+        """In steps, where it looks into `orders`: whole it could take longer than the server's limit."""
+        if "%(to)s" not in statement:
+            self._db.execute(statement.encode())
+            return
+        found = self._db.execute(last.encode()).fetchone()
+        for after in range(0, (found and found[0]) or 0, STEP):
+            with self._db.transaction():
+                self._db.execute(orders_sql.BY_INDEX)
+                self._db.execute(statement.encode(), self._terms | {"after": after, "to": after + STEP})
 
     def clashes(self) -> list[Clash]:
         """Lines that cannot be taken beside others, or beside what is there; by line."""
@@ -156,6 +169,7 @@ class OrderImport:
         new = changed = 0
         with self._db.transaction():
             _one_at_a_time(self._db)
+            self._db.execute(orders_sql.BY_INDEX)
             for after in range(0, last or 0, STEP):
                 step = self._terms | {"after": after, "to": after + STEP}
                 changed += self._db.execute(orders_sql.CHANGE, step).rowcount

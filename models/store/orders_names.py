@@ -2,7 +2,7 @@
 
 A file may name by the shop's number what came from PlayAuto, and PlayAuto shows each item of an order as an
 order of its own. Both must find the row that is there; a second row for the same parcel would be uploaded
-without its bundle number, or twice.
+without its bundle number, or twice. Statements that look into `orders` go by steps of lines, by its indexes.
 """
 
 from __future__ import annotations
@@ -12,55 +12,55 @@ from typing import Final
 #: A file's line whose number no order has, but one order has as its other number, means that order. Several
 #: have the shop's number where PlayAuto has split an order: then a person has to say which.
 IN_FILE: Final = """
-WITH strays AS (
-  SELECT line, order_no, playauto_uniq, shop_code, bundle_no FROM order_lines l
-   WHERE NOT EXISTS (SELECT 1 FROM orders o WHERE o.order_no = l.order_no
-                        AND o.organisation_id IS NOT DISTINCT FROM %(organisation)s::bigint)),
-also AS (
-  SELECT line, 1 AS rank, shop_code, bundle_no, order_no AS uniq, NULL AS shops FROM strays UNION ALL
-  SELECT line, 1, shop_code, bundle_no, playauto_uniq, NULL FROM strays WHERE playauto_uniq <> order_no
-  UNION ALL
-  SELECT line, 2, shop_code, bundle_no, NULL, order_no FROM strays),
-known AS (
-  SELECT l.line, l.rank, o.order_no FROM also l JOIN orders o ON o.playauto_uniq = l.uniq
-   WHERE o.account = %(account)s AND o.organisation_id IS NOT DISTINCT FROM %(organisation)s::bigint
-     AND coalesce(o.shop_code = l.shop_code, true) AND coalesce(o.bundle_no = l.bundle_no, true)
-  UNION
-  SELECT l.line, l.rank, o.order_no FROM also l JOIN orders o ON o.shop_order_no = l.shops
-   WHERE o.account = %(account)s AND o.organisation_id IS NOT DISTINCT FROM %(organisation)s::bigint
-     AND coalesce(o.shop_code = l.shop_code, true) AND coalesce(o.bundle_no = l.bundle_no, true)),
-best AS (
-  SELECT line, rank, min(order_no) AS order_no, count(*) AS n, min(rank) OVER (PARTITION BY line) AS first
-    FROM known GROUP BY line, rank)
-UPDATE order_lines l SET order_no = CASE WHEN b.n = 1 THEN b.order_no ELSE l.order_no END, several = b.n > 1
-  FROM best b WHERE b.line = l.line AND b.rank = b.first"""
+UPDATE order_lines l SET (order_no, several) = (
+  SELECT CASE WHEN count(*) = 1 THEN min(k.order_no) ELSE l.order_no END, count(*) > 1
+    FROM (SELECT a.*, min(a.rank) OVER () AS best FROM (
+            SELECT o.order_no, 1 AS rank FROM orders o
+             WHERE o.playauto_uniq IN (l.order_no, l.playauto_uniq) AND o.account = %(account)s
+               AND o.organisation_id IS NOT DISTINCT FROM %(organisation)s::bigint
+               AND coalesce(o.shop_code = l.shop_code, true) AND coalesce(o.bundle_no = l.bundle_no, true)
+            UNION
+            SELECT o.order_no, 2 FROM orders o
+             WHERE o.shop_order_no = l.order_no AND o.account = %(account)s
+               AND o.organisation_id IS NOT DISTINCT FROM %(organisation)s::bigint
+               AND coalesce(o.shop_code = l.shop_code, true)
+               AND coalesce(o.bundle_no = l.bundle_no, true)) a) k
+   WHERE k.rank = k.best)
+ WHERE l.line > %(after)s AND l.line <= %(to)s
+   AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.order_no = l.order_no
+                      AND o.organisation_id IS NOT DISTINCT FROM %(organisation)s::bigint)"""
 #: What came from PlayAuto before keeps its number, whatever became of its parcel.
 SEEN: Final = """
 UPDATE order_lines l SET order_no = o.order_no, named = 'uniq' FROM orders o
  WHERE o.playauto_uniq = l.playauto_uniq AND o.account = %(account)s
-   AND o.organisation_id IS NOT DISTINCT FROM %(organisation)s::bigint"""
+   AND o.organisation_id IS NOT DISTINCT FROM %(organisation)s::bigint
+   AND l.line > %(after)s AND l.line <= %(to)s"""
 #: What a file brought under the shop's number, and further items of the same parcel.
 FROM_A_FILE: Final = """
-WITH known AS (
-  SELECT l.line, o.order_no FROM order_lines l JOIN orders o ON o.order_no = l.shop_order_no
-   WHERE l.named IS NULL AND o.account = %(account)s
-     AND o.organisation_id IS NOT DISTINCT FROM %(organisation)s::bigint
-     AND coalesce(o.shop_code = l.shop_code, true) AND coalesce(o.bundle_no = l.bundle_no, true)
-  UNION
-  SELECT l.line, o.order_no FROM order_lines l JOIN orders o ON o.shop_order_no = l.shop_order_no
-   WHERE l.named IS NULL AND o.account = %(account)s
-     AND o.organisation_id IS NOT DISTINCT FROM %(organisation)s::bigint
-     AND coalesce(o.shop_code = l.shop_code, true) AND coalesce(o.bundle_no = l.bundle_no, true))
-UPDATE order_lines l SET order_no = k.order_no, named = 'shop'
-  FROM (SELECT line, min(order_no) AS order_no FROM known GROUP BY line HAVING count(*) = 1) k
- WHERE k.line = l.line"""
+UPDATE order_lines l SET (order_no, named) = (
+  SELECT CASE WHEN count(*) = 1 THEN min(k.order_no) ELSE l.order_no END,
+         CASE WHEN count(*) = 1 THEN 'shop' END
+    FROM (SELECT o.order_no FROM orders o
+           WHERE o.order_no = l.shop_order_no AND o.account = %(account)s
+             AND o.organisation_id IS NOT DISTINCT FROM %(organisation)s::bigint
+             AND coalesce(o.shop_code = l.shop_code, true) AND coalesce(o.bundle_no = l.bundle_no, true)
+          UNION
+          SELECT o.order_no FROM orders o
+           WHERE o.shop_order_no = l.shop_order_no AND o.account = %(account)s
+             AND o.organisation_id IS NOT DISTINCT FROM %(organisation)s::bigint
+             AND coalesce(o.shop_code = l.shop_code, true)
+             AND coalesce(o.bundle_no = l.bundle_no, true)) k)
+ WHERE l.named IS NULL AND l.line > %(after)s AND l.line <= %(to)s"""
 #: What is new is called by the shop's number, as people and their files call it, unless that is one of
 #: several parcels, or taken: then it stays under its `uniq`.
-NEW: Final = """
-UPDATE order_lines l SET order_no = l.shop_order_no
+SINGLE: Final = """
+UPDATE order_lines l SET single = true
   FROM (SELECT shop_order_no FROM order_lines WHERE shop_order_no <> '' GROUP BY 1
         HAVING count(DISTINCT (shop_code, bundle_no)) = 1) g
- WHERE g.shop_order_no = l.shop_order_no AND l.named IS NULL
+ WHERE g.shop_order_no = l.shop_order_no AND l.named IS NULL"""
+NEW: Final = """
+UPDATE order_lines l SET order_no = l.shop_order_no
+ WHERE l.single AND l.named IS NULL AND l.line > %(after)s AND l.line <= %(to)s
    AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.order_no = l.shop_order_no
                       AND o.organisation_id IS NOT DISTINCT FROM %(organisation)s::bigint)"""
 #: Items that no longer travel with the one that their order is known by are orders of their own.
@@ -80,9 +80,10 @@ UPDATE order_lines l SET order_status = g.status
 DIFFERS: Final = """
 UPDATE order_lines l SET tracking_number = NULL, carrier_code = NULL, carrier_name = NULL,
        playauto_uploaded = NULL, differs = concat_ws(' ', l.carrier_name, l.tracking_number)
-  FROM orders o WHERE o.order_no = l.order_no AND o.account = %(account)s AND o.playauto_uploaded = 0
+  FROM orders o WHERE l.line > %(after)s AND l.line <= %(to)s AND l.tracking_number <> ''
+   AND o.order_no = l.order_no AND o.account = %(account)s AND o.playauto_uploaded = 0
    AND o.organisation_id IS NOT DISTINCT FROM %(organisation)s::bigint AND o.tracking_number <> ''
    AND (o.carrier_code <> l.carrier_code OR regexp_replace(o.tracking_number, '[^0-9A-Za-z]', '', 'g')
         <> regexp_replace(l.tracking_number, '[^0-9A-Za-z]', '', 'g'))"""
 #: For PlayAuto's orders, staged under their `uniq`, in this order.
-FROM_PLAYAUTO: Final = (SEEN, FROM_A_FILE, NEW, PARTED, STATUS, DIFFERS)
+FROM_PLAYAUTO: Final = (SEEN, FROM_A_FILE, SINGLE, NEW, PARTED, STATUS, DIFFERS)

@@ -9,7 +9,7 @@ LINES: Final = """
 CREATE TEMP TABLE order_lines (line int, order_no text, shop_code text, shop_name text, shop_order_no text,
   playauto_uniq text, bundle_no text, carrier_code text, carrier_name text, tracking_number text,
   order_status text, playauto_uploaded smallint, named text,
-  several boolean NOT NULL DEFAULT false, differs text)"""
+  single boolean NOT NULL DEFAULT false, several boolean NOT NULL DEFAULT false, differs text)"""
 #: One row an order: what its lines say together. Each item has a uniq of its own; the first is kept.
 ROWS: Final = """
 CREATE TEMP TABLE order_rows AS
@@ -26,9 +26,14 @@ SELECT row_number() OVER (ORDER BY order_no) AS place, min(line) AS line,
          CASE WHEN min(coalesce(shop_code, shop_name)) <> max(coalesce(shop_code, shop_name))
               THEN 'shop' END) AS clash
   FROM order_lines GROUP BY order_no"""
+#: By which the steps find their lines.
+STEPS: Final = "CREATE INDEX ON order_lines (line)"
+#: A step's few thousand rows each look their order up by an index; the planner would rather read millions.
+BY_INDEX: Final = (
+    "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off"
+)
 #: What becomes of each order, and what of it is worth telling.
-FATES: Final = """
-CREATE TEMP TABLE order_fates AS
+_FATES: Final = """
 SELECT r.*, o.id AS order_id,
        CASE WHEN r.clash <> '' THEN 'lines' WHEN r.several THEN 'several' WHEN o.id IS NULL THEN 'new'
             WHEN o.account <> %(account)s THEN 'account'
@@ -42,7 +47,10 @@ SELECT r.*, o.id AS order_id,
          AND (order_moves(o, r.n) OR (r.n).playauto_uploaded = 0), false) AS kept,
        concat_ws(' ', coalesce(o.carrier_name, o.carrier_code), o.tracking_number) AS had
   FROM order_rows r LEFT JOIN orders o
-    ON o.order_no = r.order_no AND o.organisation_id IS NOT DISTINCT FROM %(organisation)s::bigint"""
+    ON o.order_no = r.order_no AND o.organisation_id IS NOT DISTINCT FROM %(organisation)s::bigint
+ WHERE r.place > %(after)s AND r.place <= %(to)s"""
+NO_FATES: Final = f"CREATE TEMP TABLE order_fates AS {_FATES} LIMIT 0"
+FATES: Final = f"INSERT INTO order_fates {_FATES}"
 #: Looks at each order anew, as it is by then.
 CHANGE: Final = """
 UPDATE orders o SET (shop_code, shop_name, shop_order_no, playauto_uniq, bundle_no, carrier_code,
