@@ -23,7 +23,7 @@ from ops.bench.options import Options
 from ops.bench.page import tables
 from runtime.clock import clock
 
-ALL = ("burst", "idle", "lateness", "growth", "sends", "confirm", "endtoend", "iris", "stock")
+ALL = ("burst", "idle", "lateness", "growth", "sends", "confirm", "endtoend", "iris", "tracking", "stock")
 
 
 def main() -> int:

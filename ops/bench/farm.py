@@ -111,11 +111,13 @@ class Farm:
         return url
 
     def emulator(self, channels: Sequence[str]) -> str:
-        """Start the provider emulator with these Iris devices as channels; answers its URL."""
+        """Start the provider emulator with these Iris devices as channels, and PlayAuto; answers its URL."""
         log = self._start("emulator", "-m", "ops.emulator")
         self._until("emulator", lambda: '"url"' in log.read_text(encoding="utf-8"))
         url = str(json.loads(log.read_text(encoding="utf-8").splitlines()[0])["url"])
-        self._env["KAKAO_BOT_URL"] = ",".join(f"{name}=iris+{url}/{name}" for name in channels)
+        if channels:
+            self._env["KAKAO_BOT_URL"] = ",".join(f"{name}=iris+{url}/{name}" for name in channels)
+        self._env["PLAYAUTO_API_URL"] = f"{url}/playauto"
         return url
 
     def python(self, name: str, *arguments: str, **env: str) -> None:

@@ -56,6 +56,12 @@ COLUMNS: dict[str, list[tuple[str, str]]] = {
         ("the devices' own limit", "limit_per_s"), ("share", "share"), ("last (s)", "last_s"),
         ("CPU without the emulator (µs/message)", "cpu_us_in_all"),
     ],
+    "tracking": [
+        ("", "name"), ("orders", "orders"), ("took (s)", "took_s"), ("orders a second", "per_s"),
+        ("times the loop", "times"), ("calls", "calls"), ("failed", "failed"),
+        ("stored again", "stored_again"), ("overwritten", "overwritten"), ("RSS of a worker (MB)", "rss_mb"),
+        ("CPU (µs/order)", "cpu_us_per_order"),
+    ],
     "stock": [
         ("", "name"), ("sends", "sends"), ("kills", "kills"), ("posted twice", "twice"),
         ("never posted", "never"), ("still waiting", "stuck"), ("unresolved", "unresolved"),
@@ -78,6 +84,10 @@ def tables(report: Mapping[str, Any]) -> str:
             parts.append(f"It ended early: `{result['error']}`")
         if name == "burst":
             parts.append(_ratios(result["rows"]))
+        if result.get("sends"):
+            heads = [("messages at the provider", "name"), ("came", "came"), ("p50 (ms)", "p50"),
+                     ("p99 (ms)", "p99"), ("max (ms)", "max")]  # fmt: skip
+            parts.append(_table(heads, result["sends"]))
         if result.get("schedulers"):
             heads = [("scheduler killed in a burst", "name"), ("schedules", "schedules"),
                      ("on the broker 20 s later", "on_the_broker"), ("missing", "missing")]  # fmt: skip

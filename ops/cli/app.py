@@ -21,6 +21,7 @@ from ops.cli import (
     tracking,
     tracking_accounts,  # noqa: F401 - adds its group to tracking
     tracking_playauto,  # noqa: F401 - adds its command to tracking
+    tracking_runs,  # noqa: F401 - adds its commands to tracking
 )
 from ops.cli.options import example
 

@@ -36,7 +36,9 @@ def test_every_command_that_the_contract_names_exists() -> None:
         "token.login-url token.exchange tracking.import tracking.pending "
         "tracking.account.add tracking.account.set tracking.account.list tracking.account.show "
         "tracking.account.pause tracking.account.resume tracking.account.delete tracking.account.check "
-        "tracking.account.test-notice tracking.carriers"
+        "tracking.account.test-notice tracking.carriers "
+        "tracking.run tracking.dry-run tracking.redrive tracking.cancel tracking.jobs tracking.job "
+        "tracking.conflicts tracking.decide tracking.why"
     )
     assert {tuple(name.split(".")) for name in wanted.split()} <= set(TREE)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import psycopg
 
 from ops.bench.contenders import common
 from runtime.clock import clock
@@ -29,11 +31,15 @@ _PLANNED_S = 120.0
 
 def lay(farm: Farm, dues: list[float]) -> None:
     """A schedule and a room of its own for each instant, by SQL as the customer's pages write it."""
-    import psycopg
+    with psycopg.connect(farm.postgres.url, autocommit=True) as db:
+        lay_at(db, dues)
 
-    with psycopg.connect(farm.postgres.url, autocommit=True, cursor_factory=psycopg.ClientCursor) as db:
-        db.execute(_LAY, {"count": len(dues), "ms": [round(due * 1000) for due in dues]})
-        db.execute("ANALYZE rooms, kb_schedule, schedule_clock")
+
+def lay_at(db: psycopg.Connection[Any], dues: list[float]) -> None:
+    """The same over a connection that is there."""
+    with psycopg.ClientCursor(db) as cursor:
+        cursor.execute(_LAY, {"count": len(dues), "ms": [round(due * 1000) for due in dues]})
+    db.execute("ANALYZE rooms, kb_schedule, schedule_clock")
 
 
 def start(farm: Farm) -> None:
