@@ -28,7 +28,7 @@ def playauto_token(account: str) -> str:
 
 
 def playauto_login(account: str) -> str:
-    """Who logs in to this PlayAuto account now: a random token. Lives 45 s, given back after the login."""
+    """Who logs in to this PlayAuto account now: a random token. Lives 8 s, given back after the login."""
     return f"{PREFIX}lock:playauto-login:{account}"
 
 

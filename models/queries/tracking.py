@@ -134,7 +134,7 @@ class Why:
     """Why an account does, or does not, upload now.
 
     ``hindrances``: in words that stay, worst first: no_account, held, disabled, nothing_pending, active_run,
-    slot_waits, no_worker, last_run_failed. Empty: nothing stands in the way.
+    slot_waits, last_run_failed. Empty: nothing stands in the way.
     """
 
     account: Account | None
@@ -265,7 +265,7 @@ def pending_count(db: Connection, account: str | None = None) -> int:
 def why(db: Connection, account: str = "default") -> Why:
     """Why an account uploads or does not (C91): enabled, pending, who holds it, its last error, its slot.
 
-    The login's token and the workers are known by Redis, not here (`tasks.tracking.health` adds them).
+    The login's token and the workers are known by Redis, not here; `jeongsi tracking why` adds them.
     """
     with db.cursor(row_factory=class_row(Account)) as cursor:
         found = cursor.execute(f"{_ACCOUNT} AND s.account = %s".encode(), (account,)).fetchone()

@@ -7,10 +7,11 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from ops.cli.output import facts, iso, local, say, short, table
+from ops.cli.output import facts, iso, local, say, table
 
 if TYPE_CHECKING:
     from models.queries.tracking import Conflict, Detail, ErrorGroup, Job, Why
+    from ops.doctor.finding import Finding
 
 _REASON: Final = {
     "done": "all uploaded and confirmed",
@@ -24,6 +25,12 @@ _REASON: Final = {
 }
 #: What a dry run says of orders that have nothing wrong.
 _NO_ERROR: Final = ("would_upload", "would_send", "already_uploaded")
+_LOGIN: Final = {
+    "none": "none: neither of its own nor in the settings",
+    "unreadable": "sealed with another key",
+    "logged in": "works",
+    "not tried": "not tried lately: `jeongsi tracking account check`",
+}
 _HINDRANCE: Final = {
     "no_account": ("There is no such account.", "Add it: `jeongsi tracking account add`."),
     "held": ("Nothing may leave this database until a person releases it.", "See `jeongsi instance`."),
@@ -31,7 +38,6 @@ _HINDRANCE: Final = {
     "nothing_pending": ("No order waits.", "See `jeongsi tracking pending --account {account}`."),
     "active_run": ("Run {active} is under way; one at a time.", "`jeongsi tracking job {active} --follow`"),
     "slot_waits": ("Its run of {slot_at} is due and waits: {slot_reason}.", "`jeongsi slot why {slot}`"),
-    "no_worker": ("No worker listens on the queue tracking.", "`jeongsi doctor`"),
     "last_run_failed": ("Its last run, {last}, failed: {last_message}.", "`jeongsi tracking job {last}`"),
 }
 
@@ -47,7 +53,7 @@ def listed(found: Sequence[Job]) -> None:
         ("run", "account", "began (KST)", "by", "status", "total", "uploaded", "failed", "skipped", "%",
          "took"),
         [
-            (one.id, one.account, local(one.started_at), _by(one), _status(one), f"{one.total:,}",
+            (one.id, one.account, _clock(one.started_at), _by(one), _ended(one), f"{one.total:,}",
              f"{one.success:,}", f"{one.failed:,}", f"{one.skipped:,}", f"{one.percent:.0f}", _took(one))
             for one in found
         ],
@@ -63,7 +69,7 @@ def shown(
         "run": f"{one.id}{' (dry run: nothing was uploaded)' if one.dry_run else ''}", "account": one.account,
         "status": _status(one), "by": _by(one), "slot": one.slot_id,
         "takes up": f"run {one.redrive_of}" if one.redrive_of else None,
-        "began": local(one.started_at), "ended": local(one.completed_at), "took": _took(one),
+        "began": _clock(one.started_at), "ended": _clock(one.completed_at), "took": _took(one),
         "orders": f"{one.total:,}: {_rehearsed(one, wrong) if one.dry_run else _counts(one)}",
         "progress": None if one.completed_at else _progress(one),
         "said": one.error_message,
@@ -104,8 +110,8 @@ def differing(found: Sequence[Conflict]) -> None:
         say("Decide: `jeongsi tracking decide LINE… --keep-theirs` or `--use-ours`.")
 
 
-def because(account: str, answer: Why) -> None:
-    """What stands in the way of an account's uploads, worst first, with what to do."""
+def because(account: str, answer: Why, login: str, workers: Finding) -> None:
+    """How an account stands, and what is in the way of its uploads, worst first, with what to do."""
     one, last = answer.account, answer.last
     words = {
         "account": account, "active": answer.active.id if answer.active else "", "slot": answer.slot or "",
@@ -117,13 +123,15 @@ def because(account: str, answer: Why) -> None:
         facts({
             "account": one.account, "state": "on" if one.enabled else "off",
             "waiting": f"{answer.pending:,} orders", "next run": local(one.next_run_at, one.tz) or "none",
-            "last run": f"{local(one.last_run_at, one.tz)}, {_status(last)}: {_counts(last)}"
-            if last else "none",
-            "broken": one.error_reason,
-            "last error": f"{answer.top_error.error_code}: {answer.top_error.message or ''} "
-            f"({answer.top_error.orders:,} orders)" if answer.top_error else None,
+            "last run": f"{_clock(last.started_at)}, {_status(last)}: {_counts(last)}" if last else "none",
+            "login": _LOGIN.get(login, login), "workers": workers.found,
+            "under way": _under_way(answer), "broken": one.error_reason,
+            "last error": _top(answer.top_error) if answer.top_error else None,
         })  # fmt: skip
-    if not answer.hindrances:
+    idle = workers.level != "ok"
+    if idle:
+        say(f"· {workers.found}\n  {workers.todo}")
+    if not answer.hindrances and not idle:
         say("Nothing stands in the way.")
     for name in answer.hindrances:
         what, todo = _HINDRANCE.get(name, (name, "`jeongsi doctor`"))
@@ -145,25 +153,16 @@ def _groups(one: Job, groups: Sequence[ErrorGroup]) -> None:
     if not wrong:
         return
     table(
-        ("error", "state", "orders", "for example", "means", "to do"),
+        ("error", "state", "orders", "for example", "what it means, and what to do"),
         [
-            (group.error_code, group.state, f"{group.orders:,}", ", ".join(group.examples[:3]),
-             short(group.message, 60), _todo(group.error_code))
+            (group.error_code, group.state, f"{group.orders:,}", "\n".join(group.examples[:3]),
+             (group.message or "").removeprefix(f"{group.error_code}: "))
             for group in wrong
         ],
         empty="",
     )  # fmt: skip
     if one.completed_at is not None and not one.dry_run:
         say(f"Take them up again: `jeongsi tracking redrive {one.id}`, or one group with --error.")
-
-
-def _todo(code: str) -> str:
-    from gateways.playauto.errors import BY_CODE
-
-    if code == "conflict":
-        return "jeongsi tracking conflicts"
-    known = BY_CODE.get(code)
-    return known.todo if known is not None else ""
 
 
 def _orders(lines: Sequence[Detail], limit: int) -> None:
@@ -182,6 +181,30 @@ def _orders(lines: Sequence[Detail], limit: int) -> None:
 
 def _by(one: Job) -> str:
     return "schedule" if one.job_type == "scheduled" else one.requested_by or one.job_type
+
+
+def _clock(at: datetime | None) -> str:
+    """To the second, in Korea."""
+    return "" if at is None else local(at.replace(microsecond=0))
+
+
+def _under_way(answer: Why) -> str | None:
+    if answer.active is None:
+        return None
+    return f"run {answer.active.id}, {_progress(answer.active)}; {answer.held_chunks} requests just now"
+
+
+def _top(group: ErrorGroup) -> str:
+    said = (group.message or "").removeprefix(f"{group.error_code}: ")
+    return f"{group.error_code}, {group.orders:,} orders: {said}"
+
+
+def _ended(one: Job) -> str:
+    """A word for a table: how it ended, or that it has not."""
+    if one.completed_at is None:
+        return "stopping" if one.cancel_requested else one.status
+    word = (one.reason or one.status).replace("_", " ")
+    return f"dry run, {word}" if one.dry_run else word
 
 
 def _status(one: Job) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ from ops.cli.tracking import app
 
 if TYPE_CHECKING:
     from models.ledger.tracking import Started
+    from ops.doctor.finding import Finding
 
 AccountOption = Annotated[str, typer.Option("--account", help="Whose orders.")]
 OneAccount = Annotated[str | None, typer.Option("--account", help="Only this PlayAuto account; else all.")]
@@ -230,16 +232,36 @@ def decide(
 
 @app.command(epilog=example("jeongsi tracking why", "jeongsi tracking why --account brand --json"))
 def why(account: AccountOption = "default", as_json: Json = False) -> None:
-    """Say why an account uploads, or does not: is it on, what waits, who holds it, its last error (C91)."""
+    """Say why an account uploads, or does not: is it on, what waits, who holds it, its login, its last error.
+
+    What stands in the way comes last, with what to do about it (C91).
+    """
     from models.queries.tracking import why as ask
     from ops.cli.tracking_run_report import as_plain, because
+    from ops.orders.account import login_state
 
     with ledger() as db:
         answer = ask(db, account)
+        login = login_state(db, account) if answer.account else "none"
+    workers = _workers()
     if as_json:
-        print_json(as_plain(answer))
+        print_json(as_plain(answer) | {"login": login, "workers": asdict(workers)})
     else:
-        because(account, answer)
+        because(account, answer, login, workers)
+
+
+def _workers() -> Finding:
+    """Who takes from the queue of uploads, as the doctor sees it."""
+    import redis
+
+    from ops.doctor.broker import uploads
+    from ops.doctor.finding import fail
+    from runtime.redis_client import lock_redis
+
+    try:
+        return next(uploads(lock_redis(), 1))
+    except redis.RedisError as error:
+        return fail("queue tracking", f"Redis gives no answer: {error}", "`jeongsi doctor`")
 
 
 def _begun(started: Started, what: str, *, wait: bool, as_json: bool) -> None:

@@ -8,9 +8,7 @@ from contextlib import closing
 import pytest
 from celery import Celery
 
-from models.ledger import beat
 from ops.emulator import Emulator
-from runtime.ids import SlotId
 from tests.support import databases
 from tests.support.hinting import Hinting
 from tests.support.processes import Processes
@@ -30,19 +28,6 @@ def up(env: dict[str, str], emulator: Emulator) -> Iterator[Uploading]:
         yield Uploading(db, emulator.playauto())
 
 
-def due_slot(up: Uploading, scheduler: int) -> SlotId:
-    """A slot of the account that a beat has queued."""
-    at = up.value("SELECT date_trunc('milliseconds', ledger_now())")
-    up.db.execute(
-        "INSERT INTO slots (schedule_id, slot_at, kind, content_version, fence, not_before, start_by,"
-        " finish_by)"
-        " VALUES (%s, %s, 'tracking', 1, 1, %s, %s + interval '1 hour', %s + interval '1 hour')",
-        (scheduler, at, at, at, at),
-    )
-    beat.dispatch(up.db, at, 10, 5.0, 1.0)
-    return SlotId(scheduler, at)
-
-
 def test_two_workers_share_the_runs_that_a_beat_and_a_service_ask_for(
     up: Uploading, env: dict[str, str], processes: Processes
 ) -> None:
@@ -51,7 +36,7 @@ def test_two_workers_share_the_runs_that_a_beat_and_a_service_ask_for(
     workers = [processes.worker("tracking", *QUIET, wait=False) for _ in range(2)]
     for one in workers:
         one.wait_for_line(" ready.")
-    slot = due_slot(up, scheduler)
+    slot = up.due_slot(scheduler)
     with closing(Hinting()) as hinting:
         hinting.raw("jeongsi.tracking.run", [{"v": 1, "slots": [str(slot)]}], "tracking")
     number = up.value_soon("SELECT id FROM tracking_upload_jobs WHERE slot_id = %s", str(slot))

@@ -140,7 +140,7 @@ def test_runs_are_listed_newest_first_and_shown_one_by_one(db: Any) -> None:
     assert [one["id"] for one in jeongsi("tracking", "jobs", "--json").json] == [second, first]
     table = jeongsi("tracking", "jobs", "--limit", "5").out
     assert "mina" in table
-    assert "completed: some orders failed" in table
+    assert "some failed" in table
     shown = jeongsi("tracking", "job", first, "--orders", "--json").json
     assert (shown["success"], shown["failed"], shown["percent"]) == (1, 1, 100.0)
     assert [one["state"] for one in shown["orders"]] == ["succeeded", "failed"]
@@ -220,6 +220,8 @@ def test_why_an_account_does_not_upload(db: Any) -> None:
     """C91."""
     said = jeongsi("tracking", "why")
     assert "It is off: it uploads by hand only." in said.out
+    assert "no worker takes from it" in said.out
+    assert "none: neither of its own nor in the settings" in said.out
     assert "No order waits." in said.out
     assert "jeongsi tracking account resume default" in said.out
     orders(db, 1)
@@ -229,4 +231,5 @@ def test_why_an_account_does_not_upload(db: Any) -> None:
     failed = jeongsi("tracking", "why", "--json").json
     assert "last_run_failed" in failed["hindrances"]
     assert failed["top_error"]["error_code"] == "e2005"
+    assert (failed["login"], failed["workers"]["level"]) == ("none", "fail")
     assert "There is no such account." in jeongsi("tracking", "why", "--account", "nobody").out

@@ -6,9 +6,10 @@ from typing import Any
 
 import psycopg
 
-from models.ledger import tracking
+from models.ledger import beat, tracking
 from models.queries import tracking as queries
 from ops.emulator.playauto import PlayAuto
+from runtime.ids import SlotId
 from tests.support.tracking import account
 from tests.support.waiting import eventually
 
@@ -44,6 +45,18 @@ class Uploading:
 
     def account(self, **columns: Any) -> int:
         return account(self.db, **columns)
+
+    def due_slot(self, scheduler: int) -> SlotId:
+        """A slot of the account that a beat has queued just now."""
+        at = self.value("SELECT date_trunc('milliseconds', ledger_now())")
+        self.db.execute(
+            "INSERT INTO slots (schedule_id, slot_at, kind, content_version, fence, not_before, start_by,"
+            " finish_by)"
+            " VALUES (%s, %s, 'tracking', 1, 1, %s, %s + interval '1 hour', %s + interval '1 hour')",
+            (scheduler, at, at, at, at),
+        )
+        beat.dispatch(self.db, at, 10, 5.0, 1.0)
+        return SlotId(scheduler, at)
 
     def start(self, **asked: Any) -> int:
         started = tracking.start(self.db, **asked)

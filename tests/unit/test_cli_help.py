@@ -10,7 +10,6 @@ import pytest
 import typer.main
 
 from ops.cli.app import app
-from runtime.clock import SystemClock
 from tests.support.cli import jeongsi, jeongsi_script
 
 
@@ -74,13 +73,16 @@ def test_every_example_uses_flags_that_exist() -> None:
         assert used <= flags, path
 
 
-def test_help_answers_at_once() -> None:
-    clock = SystemClock()
+def test_help_loads_nothing_that_it_does_not_need() -> None:
+    """In CPU time: a clock on the wall would tell how busy the machine is."""
     took = []
     for _ in range(3):
-        start = clock.monotonic()
+        before = os.times()
         assert jeongsi_script("--help", env=dict(os.environ)).code == 0
-        took.append(clock.monotonic() - start)
+        after = os.times()
+        took.append(
+            after.children_user + after.children_system - before.children_user - before.children_system
+        )
     assert min(took) < 0.5
 
 
