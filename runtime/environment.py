@@ -109,7 +109,7 @@ def _local_stack(home: Path) -> dict[str, str]:
         return {}
     return {
         field: noted[field]
-        for field in ("database_url", "redis_url", "emulator_url")
+        for field in ("database_url", "redis_url", "emulator_url", "playauto_api_url")
         if isinstance(noted.get(field), str)
     }
 

@@ -59,6 +59,7 @@ def add(
             credentials=login, who=acting(who),
         )  # fmt: skip
         _tell(db, name, "is added")
+    _warn_of_emulator()
     say(f"Try its login: jeongsi tracking account check {name}")
 
 
@@ -148,6 +149,7 @@ def resume(name: Name, who: As = None) -> None:
             return
         change_account(db, name, {"enabled": True}, who=acting(who))
         _tell(db, name, "is on")
+    _warn_of_emulator()
 
 
 @app.command(
@@ -190,6 +192,7 @@ def check(
     else:
         for one in answers:
             say(one.sentence)
+        _warn_of_emulator()
     raise typer.Exit(int(any(not one.works for one in answers)))
 
 
@@ -214,6 +217,16 @@ def try_out(name: Name, as_json: Json = False) -> None:
         for one in tried:
             say(one.sentence)
     raise typer.Exit(int(any(not one.taken for one in tried)))
+
+
+def _warn_of_emulator() -> None:
+    """The demo's PlayAuto takes any login: nobody shall believe that his numbers went out."""
+    from runtime.settings import get_settings
+
+    settings = get_settings()
+    if settings.emulator_url and settings.playauto_api_url.startswith(f"{settings.emulator_url}/"):
+        note("Note: PlayAuto is an emulator here, nothing reaches the real one. Set PLAYAUTO_API_URL to"
+             " https://openapi.playauto.io/api in .env, and start `make up` anew.")  # fmt: skip
 
 
 def _found(db: psycopg.Connection[Any], name: str) -> AccountRow:

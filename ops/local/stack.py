@@ -19,6 +19,7 @@ import requests
 
 from models import migrate
 from models.queries import last_tick
+from ops.demo.uploads import ACCOUNT
 from ops.local.home import Home
 from ops.local.ports import free_port, is_free
 from ops.local.processes import Child, Plan, stop_all
@@ -70,6 +71,7 @@ class Stack:
         self.redis_url = ""
         self.emulator_url = ""
         self.flower_url = ""
+        self.playauto_url = ""
 
     @property
     def embedded(self) -> bool:
@@ -92,9 +94,12 @@ class Stack:
         if any(sentence.startswith("tables: nothing") for sentence in done):
             self._set_receipts_aside()
         self._start_emulator()
-        self.home.write_run(
-            database_url=self.database_url, redis_url=self.redis_url, emulator_url=self.emulator_url
-        )
+        addresses = {
+            "database_url": self.database_url, "redis_url": self.redis_url, "emulator_url": self.emulator_url,
+        }  # fmt: skip
+        if self._playauto_is_emulated():
+            self.playauto_url = addresses["playauto_api_url"] = f"{self.emulator_url}/playauto"
+        self.home.write_run(**addresses)
 
     def start_system(self) -> None:
         """Beats, workers and Flower; returns when all of them answer."""
@@ -103,6 +108,7 @@ class Stack:
         names = [("beat-1", _beat(self.home, 1)), ("beat-2", _beat(self.home, 2))]
         names += [(f"send-{n}", _worker("send", f"send-{n}")) for n in range(1, send + 1)]
         names += [("confirm-1", _worker("confirm,upkeep,enqueue,notify", "confirm-1"))]
+        names += [("tracking-1", _worker("tracking", "tracking-1"))]
         for name, command in names:
             self._add(name, command)
         self._start_flower()
@@ -165,6 +171,20 @@ class Stack:
                 f"The database could not be migrated: {error}. If it is damaged, restore a backup; if it "
                 f"holds nothing you need, move {self.home.path / 'postgres'} away and start again."
             ) from error
+
+    def _playauto_is_emulated(self) -> bool:
+        """Only where nobody can mean the real one: a database for trying things out, no login, no address, no
+        account but the demo's. Children and commands read it from run.json, the weakest of sources."""
+        known = self._settings
+        chosen = known.playauto_api_url != Settings.model_fields["playauto_api_url"].default
+        if not self.embedded or chosen or known.playauto_api_key is not None:
+            return False
+        with self.connect() as db:
+            row = db.execute(
+                "SELECT count(*) FROM tracking_upload_scheduler WHERE deleted_at IS NULL AND account <> %s",
+                (ACCOUNT,),
+            ).fetchone()
+        return row is not None and not row[0]
 
     def _set_receipts_aside(self) -> None:
         """A new ledger knows nothing of an older one's receipts."""
@@ -235,6 +255,8 @@ class Stack:
                     return "send-1"
                 if not _living(client, "confirm"):
                     return "confirm-1"
+                if not _living(client, "tracking"):
+                    return "tracking-1"
             answer = requests.get(self.flower_url, timeout=2, allow_redirects=False)
         except (redis.RedisError, requests.RequestException):
             return "flower"

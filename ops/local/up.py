@@ -95,9 +95,11 @@ def _make_demo(stack: Stack, settings: Settings, db: psycopg.Connection[Any]) ->
     try:
         demo.seed(db)
         made = demo.demo_sends(db, minutes=_DEMO_MINUTES)
+        at = demo.demo_uploads(db, stack.emulator_url) if stack.playauto_url else None
     except demo.NoDemo as reason:
         return str(reason)
-    return f"demo: {made} one-off sends in {_DEMO_MINUTES} minutes, to test rooms of the emulator only"
+    told = f"demo: {made} one-off sends in {_DEMO_MINUTES} minutes, to test rooms of the emulator only"
+    return told if at is None else f"{told}\ndemo: tracking numbers go to the emulated PlayAuto at {at:%H:%M}"
 
 
 def _say_ready(console: Console, stack: Stack, settings: Settings, took_s: float) -> None:
@@ -112,6 +114,7 @@ def _addresses(stack: Stack, settings: Settings) -> list[str]:
         f"emulator  {stack.emulator_url}  receipts in {stack.receipts}",
         f"logs      {stack.home.path / 'log'}",
         "try       .venv/bin/jeongsi slot list   .venv/bin/jeongsi doctor   .venv/bin/jeongsi audit",
+        "          .venv/bin/jeongsi tracking account list   .venv/bin/jeongsi tracking pending",
     ]
 
 

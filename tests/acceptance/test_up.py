@@ -75,7 +75,7 @@ def home() -> Iterator[Path]:
 
 
 def test_up_for_a_time_sends_ends_by_itself_and_prints_a_clean_audit_last(home: Path) -> None:
-    up = Up(home, "--for", "18")
+    up = Up(home, "--for", "20")
     assert up.ended(90) == 0, up.output
     report = json.loads(up.output.strip().splitlines()[-1])
     assert report["ok"] is True

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
-from ops.demo import NoDemo, demo_sends, seed
+from models.queries.accounts import accounts
+from ops.demo import NoDemo, demo_sends, demo_uploads, seed
+from ops.emulator import Emulator
 from tests.support.ledger_world import World
+from tests.support.tracking import account
 
 
 @pytest.fixture
@@ -124,6 +127,36 @@ def test_rooms_of_others_keep_the_seed_away(local: World) -> None:
     local.room("강남")
     assert seed(local.db) == 0
     assert local.value("SELECT count(*) FROM rooms") == 1
+
+
+def test_orders_of_an_emulated_playauto_wait_for_the_next_minute(local: World, emulator: Emulator) -> None:
+    at = demo_uploads(local.db, emulator.url)
+    assert at is not None
+    assert timedelta(seconds=20) <= at - local.time.now <= timedelta(seconds=80)
+    (row,) = accounts(local.db)
+    assert (row.account, row.enabled, row.next_run_at) == ("demo", True, at)
+    assert row.waiting >= 25
+    assert row.without_code == 1
+    known = {one["bundle_no"] for one in emulator.playauto().bundles()}
+    assert {one["bundle_no"] for one in local.rows("SELECT bundle_no FROM orders")} == known
+
+
+def test_each_start_has_orders_of_its_own_emulator(local: World, emulator: Emulator) -> None:
+    demo_uploads(local.db, emulator.url)
+    first = local.value("SELECT max(id) FROM orders")
+    local.db.execute("UPDATE orders SET playauto_uploaded = 1 WHERE id = %s", (first,))
+    emulator.playauto().reset()
+    local.time.advance(3600)
+    demo_uploads(local.db, emulator.url)
+    assert local.value("SELECT count(*) FROM orders WHERE id <= %s", first) == 1
+    assert accounts(local.db)[0].waiting >= 25
+
+
+def test_an_account_of_a_person_ends_the_demos(local: World, emulator: Emulator) -> None:
+    demo_uploads(local.db, emulator.url)
+    account(local.db, "default")
+    assert demo_uploads(local.db, emulator.url) is None
+    assert [one.account for one in accounts(local.db)] == ["default"]
 
 
 def demo(world: World) -> list[dict[str, Any]]:
