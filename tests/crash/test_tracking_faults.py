@@ -23,6 +23,7 @@ from tests.support.waiting import eventually
 
 QUIET = ("-c", "2", "--without-gossip", "--without-mingle")
 ORDERS = 300
+FAULTS = ("500_before", "500_after", "accept_then_drop", "slow_after", "429", "cut_body", "reset_after")
 OVER_S = 60.0
 
 
@@ -95,7 +96,7 @@ def test_a_worker_that_stood_still_past_its_lease_does_nothing_twice(
 def test_a_playauto_that_fails_in_every_way_before_and_after_the_effect(
     up: Uploading, processes: Processes, emulator: Emulator
 ) -> None:
-    for fault in ("500_before", "500_after", "accept_then_drop", "slow_after", "429", "cut_body", "reset_after"):
+    for fault in FAULTS:
         for path in ("setInvoice", "addWorkSelect", "instruction", "/orders"):
             delay = {"delay_s": 2.5} if fault == "slow_after" else {}
             emulator.faults.add(Rule(fault, path=path, count=1, **delay))  # type: ignore[arg-type]
@@ -111,9 +112,7 @@ def test_a_playauto_that_fails_in_every_way_before_and_after_the_effect(
 
 
 @pytest.fixture
-def own(
-    own_env: dict[str, str], emulator: Emulator, processes: Processes
-) -> Iterator[tuple[Uploading, str]]:
+def own(own_env: dict[str, str], emulator: Emulator, processes: Processes) -> Iterator[tuple[Uploading, str]]:
     """A world on servers that the test may stop, and the database's address."""
     processes.env |= {**SCALED, "PLAYAUTO_API_URL": f"{emulator.url}/playauto"}
     with databases.connect(own_env["DATABASE_URL"]) as db:
