@@ -28,8 +28,8 @@ TERMS = Terms("default", True, True, False, False, retry_count=3, confirm_s=300.
 NUMBER = "123456789012"
 ITEM = Item(
     chunk=1, id=7, order_no="A", bundle_no="B", carrier_code="4", tracking_number="1234-5678-9012",
-    step="set", tries=0, misses=0, looks=0, exposed=False, stored_s=None, sends=0, sent_s=None, overwrite=False,
-    refused=False, error_code=None,
+    step="set", tries=0, misses=0, looks=0, exposed=False, stored_s=None, sends=0, sent_s=None,
+    overwrite=False, refused=False, error_code=None,
 )  # fmt: skip
 SENT_AT = dt.datetime(2026, 11, 27, tzinfo=dt.UTC)
 
