@@ -29,6 +29,7 @@ LAG_S = 6.0
 OVERLAP_S = 60.0
 GROUP_S = 600.0
 CHANNEL_LATE_S = 30.0
+UPLOAD_LATE_S = 60.0  # a worker takes it within a second; a run is in no hurry of seconds
 #: More than this at one look is told as one notice: a bot that is down must not write one for each schedule.
 SINGLY = 5
 WORKER_DEAD_S = 5.0
@@ -64,6 +65,7 @@ class Watch:
                     _alone(db, lambda: self._broken(db, since)),
                     _alone(db, lambda: self._streaks(db, since)),
                     _alone(db, lambda: self._ended(db, since, upto)),
+                    _alone(db, lambda: self._uploads(db, since, upto)),
                     _alone(db, lambda: self._incidents(db, since, upto)),
                 ]
             )
@@ -129,6 +131,22 @@ class Watch:
                 mark=one.last_at, count=one.slots, dedupe_s=GROUP_S,
             )  # fmt: skip
 
+    def _uploads(self, db: Connection, since: dt.datetime, upto: dt.datetime) -> None:
+        """Those that never began; how a run ended it tells itself."""
+        for one in trouble.uploads_expired(db, since, upto):
+            reasons = ", ".join(filter(None, one.reasons))
+            title, text = told(
+                "uploads.expired",
+                n=one.slots,
+                list=listed(one.ids, one.slots),
+                slot=one.ids[0],
+                reasons=reasons,
+            )
+            _post(
+                db, "uploads.expired", "", "error", title, text,
+                mark=one.last_at, count=one.slots, dedupe_s=GROUP_S,
+            )  # fmt: skip
+
     def _incidents(self, db: Connection, since: dt.datetime, upto: dt.datetime) -> None:
         for one in trouble.happened(db, since, upto):
             kind = f"incident.{one.kind}" if f"incident.{one.kind}" in words() else "incident"
@@ -150,6 +168,7 @@ class Watch:
         for queue, number, oldest_s in (
             ("send", now.queued, now.queued_s),
             ("confirm", now.confirming, now.confirming_s),
+            ("tracking", *trouble.uploads_waiting(db, UPLOAD_LATE_S)),
         ):
             if number:
                 severity: notices.Severity = "critical" if queue == "send" else "error"
@@ -177,7 +196,7 @@ class Watch:
         """Workers that were heard of lately, for each queue that carries slots; None: Redis is silent."""
         now, found = clock().now().timestamp(), {}
         try:
-            for queue in ("send", "confirm"):
+            for queue in ("send", "confirm", "tracking"):
                 words: Any = lock_redis().hgetall(redis_keys.workers(queue))
                 found[queue] = sum(now - _at(word) <= WORKER_DEAD_S for word in words.values())
         except redis.RedisError:

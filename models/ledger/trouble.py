@@ -115,9 +115,21 @@ def stop_failing(db: Connection, since: dt.datetime, after: int) -> list[Stopped
 
 
 def ended(db: Connection, since: dt.datetime, upto: dt.datetime) -> list[Ended]:
-    """What ended failed, expired, partial or unresolved in (since, upto]."""
+    """Messages that ended failed, expired, partial or unresolved in (since, upto]."""
     with db.cursor(row_factory=class_row(Ended)) as cursor:
         return cursor.execute("SELECT * FROM trouble_since(%s, %s)", (since, upto)).fetchall()
+
+
+def uploads_expired(db: Connection, since: dt.datetime, upto: dt.datetime) -> list[Ended]:
+    """Uploads whose run could not begin in time, in (since, upto]; at most one row."""
+    with db.cursor(row_factory=class_row(Ended)) as cursor:
+        return cursor.execute("SELECT * FROM uploads_expired(%s, %s)", (since, upto)).fetchall()
+
+
+def uploads_waiting(db: Connection, late_s: float) -> tuple[int, float | None]:
+    """Queued uploads that nobody takes: how many, and for how many seconds the oldest."""
+    row = db.execute("SELECT * FROM uploads_waiting(%s)", (dt.timedelta(seconds=late_s),)).fetchone()
+    return (int(row[0]), row[1]) if row else (0, None)
 
 
 def progress(db: Connection, late_s: float) -> Progress:

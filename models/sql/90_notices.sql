@@ -170,8 +170,19 @@ END $$;
 CREATE OR REPLACE FUNCTION trouble_since(p_since timestamptz, p_upto timestamptz) RETURNS TABLE (state text, slots bigint, ids text[], reasons text[], last_at timestamptz)
 LANGUAGE sql STABLE AS $$
   SELECT x.state, count(*), (array_agg(slot_public_id(x.schedule_id, x.slot_at) ORDER BY x.ended_at DESC, x.slot_at DESC))[1:10], (array_agg(DISTINCT x.reason))[1:5], max(x.ended_at)
-    FROM slots x WHERE x.ended_at > p_since AND x.ended_at <= p_upto AND x.state IN ('failed', 'expired', 'partial', 'unresolved')
+    FROM slots x WHERE x.ended_at > p_since AND x.ended_at <= p_upto AND x.state IN ('failed', 'expired', 'partial', 'unresolved') AND x.kind = 'message'
    GROUP BY x.state $$;
+
+-- Uploads of tracking numbers whose run could not begin in time, as trouble_since. How a run ended is told by itself.
+CREATE OR REPLACE FUNCTION uploads_expired(p_since timestamptz, p_upto timestamptz) RETURNS TABLE (state text, slots bigint, ids text[], reasons text[], last_at timestamptz)
+LANGUAGE sql STABLE AS $$
+  SELECT 'expired', count(*), (array_agg(slot_public_id(x.schedule_id, x.slot_at) ORDER BY x.ended_at DESC, x.slot_at DESC))[1:10], (array_agg(DISTINCT x.reason))[1:5], max(x.ended_at)
+    FROM slots x WHERE x.ended_at > p_since AND x.ended_at <= p_upto AND x.state = 'expired' AND x.kind = 'tracking' HAVING count(*) > 0 $$;
+
+-- Uploads that are queued and that nobody takes: how many, and for how long the oldest.
+CREATE OR REPLACE FUNCTION uploads_waiting(p_late interval) RETURNS TABLE (queued bigint, queued_s double precision) LANGUAGE sql STABLE AS $$
+  SELECT count(*), extract(epoch FROM ledger_now() - min(x.not_before)) FROM (SELECT s.not_before FROM slots s
+    WHERE s.state = 'queued' AND s.kind = 'tracking' AND s.not_before < ledger_now() - p_late LIMIT 1000) x $$;
 
 -- Where the installation stands: one round trip of index probes, whatever the number of schedules.
 CREATE OR REPLACE FUNCTION progress_now(p_late interval) RETURNS TABLE (at timestamptz, ticked_s double precision, undispatched_s double precision, queued bigint, queued_s double precision,
@@ -182,8 +193,8 @@ BEGIN
   ticked_s := extract(epoch FROM at - (SELECT max(last_tick_at) FROM beat_pulse));
   undispatched_s := extract(epoch FROM at - (SELECT min(not_before) FROM slots WHERE state IN ('planned', 'waiting')));
   -- At most a thousand of each: more than enough to say that nobody takes them.
-  SELECT count(*), extract(epoch FROM at - min(x.not_before)) INTO queued, queued_s FROM (SELECT s.not_before FROM slots s WHERE s.state = 'queued' AND s.phase = 'send' AND s.not_before < at - p_late LIMIT 1000) x;
-  SELECT count(*), extract(epoch FROM at - min(x.not_before)) INTO confirming, confirming_s FROM (SELECT s.not_before FROM slots s WHERE s.state = 'queued' AND s.phase = 'confirm' AND s.not_before < at - p_late LIMIT 1000) x;
+  SELECT count(*), extract(epoch FROM at - min(x.not_before)) INTO queued, queued_s FROM (SELECT s.not_before FROM slots s WHERE s.state = 'queued' AND s.kind = 'message' AND s.phase = 'send' AND s.not_before < at - p_late LIMIT 1000) x;
+  SELECT count(*), extract(epoch FROM at - min(x.not_before)) INTO confirming, confirming_s FROM (SELECT s.not_before FROM slots s WHERE s.state = 'queued' AND s.kind = 'message' AND s.phase = 'confirm' AND s.not_before < at - p_late LIMIT 1000) x;
   RETURN NEXT;
 END $$;
 

@@ -27,6 +27,9 @@ from tests.support.cli import jeongsi
 from tests.support.environment import clear_caches
 from tests.support.ledger_world import World
 from tests.support.noticing import Noticing
+from tests.support.tracking import account
+
+HOUR = dt.timedelta(hours=1)
 
 
 class Watched(Noticing):
@@ -234,6 +237,40 @@ def test_queued_slots_that_nobody_takes_are_told_with_the_living_workers(watched
     assert "0" in notice["body"]
 
 
+def test_an_upload_that_nobody_takes_is_no_sign_of_dead_senders(watched: Watched) -> None:
+    """C91: told as what it is, a minute after its time."""
+    upload(watched, "queued")
+    watched.look(50)
+    assert watched.kinds() == []
+    watched.look(20)
+    (notice,) = watched.all("workers.stuck")
+    assert (notice["key"], notice["severity"]) == ("tracking", "error")
+    assert "celery -A workers worker -Q tracking" in notice["body"]
+
+
+def test_an_upload_that_did_not_begin_in_time_is_no_message_that_failed(watched: Watched) -> None:
+    watched.world.time.advance(1)
+    upload(watched, "expired", reason="late", ended_at=watched.world.time.now)
+    watched.look(10)
+    (notice,) = watched.all()
+    assert (notice["kind"], notice["count"]) == ("uploads.expired", 1)
+    upload(watched, "failed", reason="all_failed", ended_at=watched.world.time.now)
+    watched.look(10)
+    assert watched.kinds() == ["uploads.expired"]  # a run tells its own end
+
+
+def upload(watched: Watched, state: str, **columns: Any) -> None:
+    """A slot of an account's run, past every guard."""
+    at = watched.world.time.now
+    scheduler = account(watched.db, f"brand-{state}")
+    row = {"schedule_id": scheduler, "slot_at": at, "kind": "tracking", "fence": 1, "content_version": 1, "state": state, "not_before": at, "start_by": at + HOUR,
+           "finish_by": at + HOUR, "republish_at": at + HOUR, **columns}  # fmt: skip
+    marks = ", ".join(["%s"] * len(row))
+    watched.db.execute("SET session_replication_role = replica")
+    watched.db.execute(f"INSERT INTO slots ({', '.join(row)}) VALUES ({marks})".encode(), list(row.values()))
+    watched.db.execute("RESET session_replication_role")
+
+
 def test_a_slot_that_waits_for_its_room_is_no_sign_of_dead_workers(watched: Watched) -> None:
     lease = watched.world.leased(watched.world.schedule())
     watched.db.execute("UPDATE room_gate SET free_at = ledger_now() + interval '60 s'")
@@ -348,6 +385,8 @@ def test_words_exist_in_both_languages_with_the_same_facts() -> None:
 def test_the_guide_names_every_kind_that_is_told() -> None:
     guide = (Path(__file__).parents[2] / "docs" / "notices.md").read_text(encoding="utf-8")
     kinds = {kind for kind in words() if not kind.startswith("incident")} - {"again", "over", "notice.test"}
+    # Whichever way a run ended, it is told as `tracking.run.ACCOUNT`.
+    kinds = {kind for kind in kinds if not kind.startswith("tracking.run_")} | {"tracking.run.ACCOUNT"}
     assert [kind for kind in sorted(kinds) if f"`{kind}`" not in guide] == []
 
 
@@ -377,6 +416,8 @@ def test_no_look_reads_a_week_from_end_to_end(full: World, known: bool) -> None:
         "stop_failing": lambda: trouble.stop_failing(db, since, 3),
         "ended": lambda: trouble.ended(db, since, world.time.now),
         "progress": lambda: trouble.progress(db, 10),
+        "uploads that expired": lambda: trouble.uploads_expired(db, since, world.time.now),
+        "uploads that wait": lambda: trouble.uploads_waiting(db, 60),
         "silent channels": lambda: trouble.silent_channels(db, 30),
         "broken": lambda: trouble.broken(db, since),
         "happened": lambda: trouble.happened(db, since, world.time.now),
