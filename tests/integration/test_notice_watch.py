@@ -253,7 +253,7 @@ def test_an_upload_that_did_not_begin_in_time_is_no_message_that_failed(watched:
     upload(watched, "expired", reason="late", ended_at=watched.world.time.now)
     watched.look(10)
     (notice,) = watched.all()
-    assert (notice["kind"], notice["count"]) == ("uploads.expired", 1)
+    assert (notice["kind"], notice["told"]) == ("uploads.expired", 1)
     upload(watched, "failed", reason="all_failed", ended_at=watched.world.time.now)
     watched.look(10)
     assert watched.kinds() == ["uploads.expired"]  # a run tells its own end
@@ -262,9 +262,11 @@ def test_an_upload_that_did_not_begin_in_time_is_no_message_that_failed(watched:
 def upload(watched: Watched, state: str, **columns: Any) -> None:
     """A slot of an account's run, past every guard."""
     at = watched.world.time.now
-    scheduler = account(watched.db, f"brand-{state}")
-    row = {"schedule_id": scheduler, "slot_at": at, "kind": "tracking", "fence": 1, "content_version": 1, "state": state, "not_before": at, "start_by": at + HOUR,
-           "finish_by": at + HOUR, "republish_at": at + HOUR, **columns}  # fmt: skip
+    row = {
+        "schedule_id": account(watched.db, f"brand-{state}"), "slot_at": at, "kind": "tracking", "fence": 1,
+        "content_version": 1, "state": state, "not_before": at, "start_by": at + HOUR,
+        "finish_by": at + HOUR, "republish_at": at + HOUR, **columns,
+    }  # fmt: skip
     marks = ", ".join(["%s"] * len(row))
     watched.db.execute("SET session_replication_role = replica")
     watched.db.execute(f"INSERT INTO slots ({', '.join(row)}) VALUES ({marks})".encode(), list(row.values()))
