@@ -102,8 +102,8 @@ BEGIN
      WHERE order_pending(o) AND o.account = k.account ORDER BY l.at ON CONFLICT DO NOTHING;
   IF n < p_limit THEN   -- one parcel has one number: PlayAuto would keep whichever comes first
     WITH several AS (SELECT d.bundle_no FROM tracking_upload_details d WHERE d.job_id = j.id AND d.bundle_no <> ''
-        GROUP BY 1 HAVING count(DISTINCT (d.carrier_code, upper(regexp_replace(d.tracking_number, '[^0-9A-Za-z]', '', 'g')))) > 1)
-    UPDATE tracking_upload_details d SET state = 'failed', error_code = 'e2006', ended_at = t FROM several WHERE d.job_id = j.id AND d.bundle_no = several.bundle_no;
+        GROUP BY 1 HAVING count(*) > 1 AND (min(d.carrier_code) <> max(d.carrier_code) OR min(upper(regexp_replace(d.tracking_number, '[^0-9A-Za-z]', '', 'g'))) <> max(upper(regexp_replace(d.tracking_number, '[^0-9A-Za-z]', '', 'g')))))
+    UPDATE tracking_upload_details d SET state = 'failed', error_code = 'e2006', error_message = 'the orders of one parcel have different carriers or numbers', ended_at = t FROM several WHERE d.job_id = j.id AND d.bundle_no = several.bundle_no;
     GET DIAGNOSTICS wrong = ROW_COUNT;
   END IF;
   UPDATE tracking_upload_jobs x SET filled = n < p_limit, filled_to = coalesce(upto, x.filled_to), failed_count = x.failed_count + wrong,

@@ -46,6 +46,9 @@ def instructed(item: Item, outcome: InstructOutcome, terms: Terms) -> Word | Non
             return None  # its state has moved on; setInvoice says what of it holds
         case InDoubt(reason=reason):
             return _in_doubt(item, item.misses + 1, reason)
+        case Refused(code="e2009") if item.misses < terms.retry_count:
+            wait_s = backoff_s(item.misses + 1)  # another one of the chunk is new no more
+            return Word(item.id, "later", "miss", None, wait_s, "e2009", explained("e2009"))
         case _:
             return _again(item, item.misses + 1, outcome, terms, mark="miss")
 

@@ -125,8 +125,10 @@ def test_a_refusal_that_stays_ends_with_its_reason_and_can_be_redriven(
     up.assert_each_once(3)
 
 
-@pytest.mark.parametrize("path", ["setInvoice", "addWorkSelect", "instruction"])
-@pytest.mark.parametrize("fault", ["500_after", "accept_then_drop"])
+@pytest.mark.parametrize(
+    ("fault", "path"),
+    [("500_after", "setInvoice"), ("accept_then_drop", "addWorkSelect"), ("500_after", "instruction")],
+)
 def test_a_lost_answer_is_read_back_and_nothing_is_done_twice(
     fault: str, path: str, up: Uploading, crew: Crew, emulator: Emulator
 ) -> None:
@@ -289,3 +291,23 @@ def test_a_webhook_that_nobody_can_read_fails_no_run(up: Uploading, crew: Crew) 
     up.account(notify_slack=True, slack_webhook="sealed:nonsense")
     up.orders(1)
     assert up.until_over(up.start()).status == "completed"
+
+
+def test_numbers_that_look_wrong_are_held_back_if_the_account_wants_it(up: Uploading, crew: Crew) -> None:
+    up.account(number_policy="hold")
+    up.orders(2)
+    up.db.execute("INSERT INTO carriers (account, code, name) VALUES ('default', '4', 'CJ대한통운')")
+    up.db.execute("UPDATE orders SET tracking_number = '12345' WHERE order_no = 'O-1'")
+    number = up.start()
+    assert up.until_over(number).success == 1
+    assert [one.error_code for one in queries.errors(up.db, number)] == ["odd_number"]
+
+
+def test_a_playauto_whose_looks_lag_behind_is_waited_for(
+    up: Uploading, crew: Crew, playauto: PlayAuto
+) -> None:
+    up.account()
+    up.orders(5)
+    playauto.rules.read_lag_s = 1.0
+    assert up.until_over(up.start()).success == 5
+    up.assert_each_once(5)
