@@ -36,7 +36,8 @@ def message_status(db: Connection, message_id: str) -> dict[str, Any] | None:
         return None
     found = slot_detail(db, slot)
     if found is not None:
-        return _told(found)
+        # An upload of tracking numbers is no message.
+        return _told(found) if found.slot.kind == "message" else None
     schedule = find_schedule(db, slot.schedule_id)
     if schedule is None:
         return None
@@ -107,7 +108,9 @@ class Messages(Mapping[str, dict[str, Any]]):
         return found
 
     def __iter__(self) -> Iterator[str]:
-        rows = database.retrying(lambda db: slots(db, states=self._states, newest_first=True, limit=_NEWEST))
+        rows = database.retrying(
+            lambda db: slots(db, states=self._states, kind="message", newest_first=True, limit=_NEWEST)
+        )
         return (str(row.id) for row in rows)
 
     def __len__(self) -> int:

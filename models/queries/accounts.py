@@ -85,9 +85,11 @@ SELECT s.id, s.account, g.code AS organisation, s.enabled, s.schedule_time, s.tz
        s.version, s.created_at, s.updated_at, w.waiting, w.without_code, c.carriers, c.carriers_seen_at, j.job
   FROM tracking_upload_scheduler s LEFT JOIN organisations g ON g.id = s.organisation_id
   CROSS JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE order_pending(o)) AS waiting,
-           count(*) FILTER (WHERE order_hindrance(o) = 'no_carrier') AS without_code
-      FROM orders o WHERE o.account = s.account AND o.playauto_uploaded = 0 AND o.tracking_number <> '') w
+    SELECT count(*) FILTER (WHERE x.why IS NULL) AS waiting,
+           count(*) FILTER (WHERE x.why = 'no_carrier') AS without_code
+      FROM (SELECT order_hindrance(o) AS why FROM orders o
+             WHERE o.account = s.account AND o.playauto_uploaded = 0 AND o.tracking_number <> ''
+            OFFSET 0) x) w
   CROSS JOIN LATERAL (
     SELECT count(*) AS carriers, max(seen_at) AS carriers_seen_at FROM carriers l
      WHERE l.account = s.account) c
@@ -99,12 +101,19 @@ SELECT s.id, s.account, g.code AS organisation, s.enabled, s.schedule_time, s.tz
      ORDER BY t.id DESC LIMIT 1) j ON true
  WHERE s.deleted_at IS NULL AND (%(account)s::text IS NULL OR s.account = %(account)s)
  ORDER BY s.account"""
+# From name to name by the index, so that the orders of known accounts are not read.
 _STRAYS = """
-SELECT o.account, count(*) FROM orders o
- WHERE o.playauto_uploaded = 0 AND o.tracking_number <> '' AND order_pending(o)
-   AND NOT EXISTS (SELECT 1 FROM tracking_upload_scheduler s
-                    WHERE s.account = o.account AND s.deleted_at IS NULL)
- GROUP BY 1 ORDER BY 1"""
+WITH RECURSIVE names AS (
+  SELECT min(account) AS account FROM orders WHERE playauto_uploaded = 0 AND tracking_number <> ''
+  UNION ALL
+  SELECT (SELECT min(o.account) FROM orders o
+           WHERE o.account > n.account AND o.playauto_uploaded = 0 AND o.tracking_number <> '')
+    FROM names n WHERE n.account IS NOT NULL)
+SELECT n.account, c.waiting FROM names n CROSS JOIN LATERAL (
+    SELECT count(*) AS waiting FROM orders o WHERE o.account = n.account AND order_pending(o)) c
+ WHERE c.waiting > 0 AND NOT EXISTS (SELECT 1 FROM tracking_upload_scheduler s
+                                      WHERE s.account = n.account AND s.deleted_at IS NULL)
+ ORDER BY 1"""
 
 
 def accounts(db: Connection, account: str | None = None) -> list[AccountRow]:

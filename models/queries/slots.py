@@ -161,6 +161,7 @@ def slots(
     db: Connection,
     *,
     states: Sequence[SlotState] = (),
+    kind: str | None = None,
     room: str | None = None,
     schedule_id: int | None = None,
     start: dt.datetime | None = None,
@@ -172,12 +173,15 @@ def slots(
 ) -> list[SlotRow]:
     """Slots in the order of their time. ``start`` is inclusive, ``end`` exclusive, ``room`` the public id.
 
+    ``kind``: only `message` or `tracking`, else both.
+
     ``unresolved``: only what still waits for a person's word. Give a time range on a large ledger: slots
     are kept by weeks, and only the weeks in range are read.
     """
     where, values = ["true"], []
     conditions: list[tuple[str, object]] = [
         ("s.state = ANY (%s)", [state.value for state in states] or None),
+        ("s.kind = %s", kind),
         ("s.room_ref = (SELECT id FROM rooms WHERE room_id = %s)", room),
         ("s.schedule_id = %s", schedule_id),
         ("s.slot_at >= %s", start),

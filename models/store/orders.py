@@ -25,7 +25,8 @@ STEP: Final = 10_000  # orders of one statement
 class OrderLine(NamedTuple):  # a tuple: a file brings 100,000 of them
     """One line of a file. None: the file does not say, and what is there stays.
 
-    ``playauto_uploaded``: 0 or 1 as the file says; 0 says nothing of an order that is uploaded.
+    ``playauto_uploaded``: 0 or 1 as the file says; 0 says nothing of an order that is uploaded. ``sent``:
+    whether PlayAuto has passed the number on to the shop; a file does not know.
     """
 
     line: int
@@ -40,6 +41,7 @@ class OrderLine(NamedTuple):  # a tuple: a file brings 100,000 of them
     tracking_number: str | None = None
     order_status: str | None = None
     playauto_uploaded: int | None = None
+    sent: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,5 +85,16 @@ UPDATE order_lines l SET tracking_number = NULL, carrier_code = NULL, carrier_na
    AND o.organisation_id IS NOT DISTINCT FROM %(organisation)s::bigint AND o.tracking_number <> ''
    AND (o.carrier_code <> l.carrier_code OR regexp_replace(o.tracking_number, '[^0-9A-Za-z]', '', 'g')
         <> regexp_replace(l.tracking_number, '[^0-9A-Za-z]', '', 'g'))"""
+#: Nor does a number end its wait that PlayAuto has not passed on to the shop yet, where that is wanted: a run
+#: that was cut short is gone on with by the next. And what a run is at now, the run marks itself.
+UNSENT: Final = """
+UPDATE order_lines l SET playauto_uploaded = NULL
+  FROM orders o WHERE l.line > %(after)s AND l.line <= %(to)s AND l.playauto_uploaded = 1
+   AND o.order_no = l.order_no AND o.account = %(account)s AND o.playauto_uploaded = 0
+   AND o.organisation_id IS NOT DISTINCT FROM %(organisation)s::bigint AND o.tracking_number <> ''
+   AND ((l.sent IS NOT TRUE AND coalesce((SELECT s.send_to_shop FROM tracking_upload_scheduler s
+                                           WHERE s.account = %(account)s AND s.deleted_at IS NULL), true))
+        OR EXISTS (SELECT 1 FROM tracking_upload_details d
+                    WHERE d.order_id = o.id AND d.state IN ('pending', 'leased')))"""
 #: For PlayAuto's orders, staged under their `uniq`, in this order.
-FROM_PLAYAUTO: Final = (SEEN, FROM_A_FILE, SINGLE, NEW, PARTED, STATUS, DIFFERS)
+FROM_PLAYAUTO: Final = (SEEN, FROM_A_FILE, SINGLE, NEW, PARTED, STATUS, DIFFERS, UNSENT)

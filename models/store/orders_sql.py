@@ -8,7 +8,7 @@ from typing import Final
 LINES: Final = """
 CREATE TEMP TABLE order_lines (line int, order_no text, shop_code text, shop_name text, shop_order_no text,
   playauto_uniq text, bundle_no text, carrier_code text, carrier_name text, tracking_number text,
-  order_status text, playauto_uploaded smallint, named text,
+  order_status text, playauto_uploaded smallint, sent boolean, named text,
   single boolean NOT NULL DEFAULT false, several boolean NOT NULL DEFAULT false, differs text)"""
 #: One row an order: what its lines say together. Each item has a uniq of its own; the first is kept.
 ROWS: Final = """

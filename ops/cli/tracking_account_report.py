@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -37,8 +38,8 @@ def listed(found: list[tuple[AccountRow, str]]) -> None:
     )  # fmt: skip
 
 
-def shown(one: AccountRow, login: str) -> None:
-    """One account, a line per fact."""
+def shown(one: AccountRow, login: str, silenced: Mapping[str, str]) -> None:
+    """One account, a line per fact. ``silenced``: webhooks that are held for dead, and why."""
     seen = f", seen {local(one.carriers_seen_at, one.tz)}" if one.carriers_seen_at else ""
     job = one.last_job
     facts({
@@ -52,8 +53,8 @@ def shown(one: AccountRow, login: str) -> None:
         "grace": f"{one.grace_seconds} s", "orders a request": one.batch_size,
         **{name.replace("_", " "): "yes" if getattr(one, name) else "no" for name in _SWITCHES},
         "odd numbers": {"warn": "are uploaded", "hold": "are held back"}[one.number_policy],
-        "discord": _hook(one.notify_discord, one.discord_webhook),
-        "slack": _hook(one.notify_slack, one.slack_webhook),
+        "discord": _hook(one.notify_discord, one.discord_webhook, silenced.get("discord")),
+        "slack": _hook(one.notify_slack, one.slack_webhook, silenced.get("slack")),
         "version": one.version, "updated": local(one.updated_at, one.tz),
     })  # fmt: skip
     if login == "not tried":
@@ -88,7 +89,9 @@ def _result(job: LastJob) -> str:
     return f"run {job.id} {job.status}, {job.succeeded} of {job.total} uploaded, {job.failed} failed{why}"
 
 
-def _hook(on: bool, there: bool) -> str:
+def _hook(on: bool, there: bool, silenced: str | None) -> str:
+    if there and on and silenced is not None:
+        return f"held for dead ({silenced}); if test-notice reaches it, it is told again"
     if there:
-        return "told" if on else "off, address kept"
+        return "is told" if on else "off, address kept"
     return "on, but there is no webhook" if on else "off"

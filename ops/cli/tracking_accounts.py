@@ -112,13 +112,14 @@ def show(name: Name, as_json: Json = False) -> None:
     """Show one account whole; of its secrets only whether they are there."""
     from ops.cli.tracking_account_report import described, shown
     from ops.orders.account import login_state
+    from ops.orders.check import silenced
 
     with ledger() as db:
-        found, login = _found(db, name), login_state(db, name)
+        found, login, off = _found(db, name), login_state(db, name), silenced(db, name)
     if as_json:
-        print_json(described(found, login))
+        print_json(described(found, login) | {"silenced": off})
     else:
-        shown(found, login)
+        shown(found, login, off)
 
 
 @app.command(epilog=example("jeongsi tracking account pause brand"))
@@ -158,6 +159,7 @@ def resume(name: Name, who: As = None) -> None:
 def delete(name: Name, yes: Yes = False, who: As = None) -> None:
     """Delete an account and its secrets' use; the record of its runs and its orders stay."""
     from models.store.tracking_accounts import delete_account
+    from ops.orders.check import forget_targets
 
     with ledger() as db:
         found = _found(db, name)
@@ -167,6 +169,7 @@ def delete(name: Name, yes: Yes = False, who: As = None) -> None:
         typer.confirm(f"Delete account {name}, for which {found.waiting} orders wait?", abort=True)
     with ledger() as db:
         delete_account(db, name, acting(who))
+        forget_targets(db, name)
     waits = f" {found.waiting} orders wait on; nothing uploads them." if found.waiting else ""
     say(f"Account {name} is deleted.{_goes_on(found)}{waits}")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import psycopg
 
@@ -12,6 +12,7 @@ from gateways.notices import BadAddress, Heard, Note, parse, send
 from gateways.playauto.errors import BY_CODE
 from gateways.playauto.values import NotSent
 from gateways.playauto.values import Refused as PlayAutoRefused
+from models.ledger import notice_targets
 from models.store.accounts import webhook_of
 from models.store.errors import Refused
 from ops.orders.account import client_of, refresh_carriers
@@ -20,6 +21,7 @@ from runtime.settings import SettingsError
 from tasks.notice_words import told
 
 Connection = psycopg.Connection[Any]
+SERVICES: Final = ("discord", "slack")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +48,22 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What a webhook answered to a test notice."""
+    """What a webhook answered to a test notice. ``switched_on``: its notices were off, and are on again."""
 
     service: str
     taken: bool
     error: str | None
     answer: dict[str, Any]
+    switched_on: bool = False
 
     @property
     def sentence(self) -> str:
         """The same for a person."""
         body = str(self.answer.get("body", self.answer.get("text", "")))
         status = f"  HTTP {self.answer['status']} {body[:200]}" if "status" in self.answer else ""
-        return f"{self.service}: {'taken' if self.taken else f'not taken ({self.error})'}{status}".rstrip()
+        again = "; its notices are switched on again" if self.switched_on else ""
+        words = "taken" if self.taken else f"not taken ({self.error})"
+        return f"{self.service}: {words}{status}{again}".rstrip()
 
 
 def check_account(db: Connection, account: str) -> Checked:
@@ -91,14 +96,42 @@ def _why(account: str, said: PlayAutoRefused | NotSent) -> str:
 
 
 def try_webhooks(db: Connection, account: str) -> list[Tried]:
-    """Send a test notice to each webhook that the account has, switched on or not."""
+    """Send a test notice to each webhook that the account has, switched on or not.
+
+    One that takes it is no longer held for dead, if it was.
+    """
     row = db.execute(
         "SELECT discord_webhook, slack_webhook FROM tracking_upload_scheduler"
         " WHERE account = %s AND deleted_at IS NULL",
         (account,),
     ).fetchone()
-    kept = zip(("discord", "slack"), row or (), strict=False)
-    return [_tried(service, account, address) for service, address in kept if address]
+    kept = zip(SERVICES, row or (), strict=False)
+    tried = [_tried(service, account, address) for service, address in kept if address]
+    return [_revived(db, account, one) if one.taken else one for one in tried]
+
+
+def silenced(db: Connection, account: str) -> dict[str, str]:
+    """Webhooks to which nothing is sent any more, because they answered that they are gone: why."""
+    found = {service: notice_targets.find(db, target_name(account, service)) for service in SERVICES}
+    return {service: one.disabled_reason or "" for service, one in found.items() if one and not one.enabled}
+
+
+def forget_targets(db: Connection, account: str) -> None:
+    """Tell nobody any more of an account that is gone."""
+    for service in SERVICES:
+        notice_targets.remove(db, target_name(account, service))
+
+
+def target_name(account: str, service: str) -> str:
+    """The notice target that an account's webhook is kept as (tasks/tracking/notice.py)."""
+    return f"tracking-{account.replace('.', '_')}-{service}"
+
+
+def _revived(db: Connection, account: str, tried: Tried) -> Tried:
+    if tried.service not in silenced(db, account):
+        return tried
+    notice_targets.switch(db, target_name(account, tried.service), on=True, reason="")
+    return replace(tried, switched_on=True)
 
 
 def _tried(service: str, account: str, kept: str) -> Tried:

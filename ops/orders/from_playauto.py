@@ -77,7 +77,7 @@ def line_of(number: int, order: Order) -> OrderLine:
         number, order.uniq, order.shop_cd or None, _short(order.raw.get("shop_name")),
         order.shop_ord_no or None, order.uniq, order.bundle_no, (order.carr_no or None) if has else None,
         _short(order.raw.get("carr_name")) if has else None, order.invoice_no or None, _short(order.status),
-        1 if sent else None,
+        1 if sent else None, order.sent_at is not None,
     )  # fmt: skip
 
 

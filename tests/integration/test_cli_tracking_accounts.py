@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from models.ledger import notice_targets
 from models.store.accounts import load_credentials
 from ops.emulator import Emulator
 from tests.support.cli import Answer, jeongsi
 from tests.support.environment import clear_caches
 from tests.support.ledger_world import World
+from tests.support.noticing import Noticing
 from tests.support.tracking import job, order
 
 LOGIN = "api_key=key-hush\nemail=a@b.kr\npassword=pass-hush\n"
@@ -227,6 +229,21 @@ def test_a_webhook_is_kept_sealed_switched_and_tried(
     assert (shown()["notify_discord"], shown()["discord_webhook"]) == (False, True)
     assert account("set", "brand", "--discord", "forget").code == 0
     assert shown()["discord_webhook"] is False
+
+
+def test_a_webhook_that_is_held_for_dead_is_shown_so_until_a_test_reaches_it(
+    world: World, login: Path, tmp_path: Path
+) -> None:
+    """C93."""
+    account("add", "brand.2", "--credentials", login, "--discord", file(tmp_path, "hook.txt", HOOK))
+    Noticing(world.db).target("tracking-brand_2-discord", HOOK)
+    notice_targets.switch(world.db, "tracking-brand_2-discord", on=False, reason="HTTP 404: Unknown Webhook")
+    assert "held for dead (HTTP 404" in account("show", "brand.2").out
+    assert shown("brand.2")["silenced"] == {"discord": "HTTP 404: Unknown Webhook"}
+    assert "switched on again" in account("test-notice", "brand.2").out
+    assert "discord           is told" in account("show", "brand.2").out
+    account("delete", "brand.2", "--yes")
+    assert notice_targets.targets(world.db) == []
 
 
 @pytest.mark.parametrize(

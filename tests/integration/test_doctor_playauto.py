@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from models.queries import lateness, state_counts
+from api.ledger_views import Messages
+from models.queries import lateness, slots, state_counts
 from models.queries.health import health
 from models.states import SlotState
 from models.store.carriers import save_carriers
@@ -97,6 +98,11 @@ def test_uploads_are_no_messages_in_any_count(world: World) -> None:
     assert sum(state_counts(world.db, kind="message").values()) == 0
     assert state_counts(world.db, kind="tracking")[SlotState.DELIVERED] == 1
     assert lateness(world.db).p50 is None
+    assert [one.kind for one in slots(world.db, kind="tracking")] == ["tracking"] * 2
+    for which in (Messages("sent"), Messages("failed")):  # the customer's calls for scripts
+        assert list(which) == []
+        for one in slots(world.db):
+            assert str(one.id) not in which
 
 
 def ended(world: World, minutes_ago: int, state: str) -> None:

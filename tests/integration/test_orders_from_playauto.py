@@ -13,7 +13,7 @@ from ops.emulator.playauto.orders import Order
 from tests.support.cli import Answer, jeongsi
 from tests.support.environment import clear_caches
 from tests.support.ledger_world import World
-from tests.support.tracking import account, order
+from tests.support.tracking import account, job, order
 
 DAY = 86_400.0
 
@@ -137,11 +137,40 @@ def test_a_number_that_waits_here_is_not_replaced_by_playautos(world: World, pla
     assert (found["tracking_number"], found["playauto_uploaded"]) == ("600000000002", 0)
 
 
-def test_the_same_number_in_playauto_ends_the_wait(world: World, playauto: PlayAuto) -> None:
+def test_the_same_number_in_playauto_ends_the_wait_once_it_was_passed_on(
+    world: World, playauto: PlayAuto
+) -> None:
+    """A run that was cut short between storing and passing on is gone on with by the next."""
+    account(world.db)
     made = add(playauto, "운송장출력", "600000000001")
     order(world.db, made.shop_ord_no, tracking_number="6000-0000-0001")
     take()
+    assert held(world, made.shop_ord_no)["playauto_uploaded"] == 0
+    playauto.orders.change(made, made.placed, sent_at=playauto.now())
+    take()
     assert held(world, made.shop_ord_no)["playauto_uploaded"] == 1
+
+
+def test_an_account_that_passes_nothing_on_is_done_with_a_stored_number(
+    world: World, playauto: PlayAuto
+) -> None:
+    account(world.db, send_to_shop=False)
+    made = add(playauto, "운송장출력", "600000000001")
+    order(world.db, made.shop_ord_no, tracking_number="600000000001")
+    take()
+    assert held(world, made.shop_ord_no)["playauto_uploaded"] == 1
+
+
+def test_an_order_that_a_run_is_at_is_left_to_the_run(world: World, playauto: PlayAuto) -> None:
+    made = add(playauto, "운송장출력", "600000000001")
+    playauto.orders.change(made, made.placed, sent_at=playauto.now())
+    number = order(world.db, made.shop_ord_no, tracking_number="600000000001")
+    world.db.execute(
+        "INSERT INTO tracking_upload_details (job_id, order_id) VALUES (%s, %s)",
+        (job(world.db, account(world.db)), number),
+    )
+    take()
+    assert held(world, made.shop_ord_no)["playauto_uploaded"] == 0
 
 
 def test_another_number_than_was_uploaded_is_told_and_changes_nothing(
