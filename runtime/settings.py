@@ -154,7 +154,7 @@ class Settings(BaseSettings):
     # long a sending may stay unconfirmed before it is repeated once. console_url: where notices link to.
     tracking_threads: Annotated[int, Field(ge=1, le=32)] = 4
     tracking_lease_s: Seconds = 10.0
-    tracking_confirm_s: Seconds = 300.0
+    tracking_confirm_s: Seconds = 900.0
     console_url: WebUrl | None = None
 
     # Flower. Without a password one is made and kept in home.

@@ -167,3 +167,13 @@ def test_a_worker_that_is_asked_to_stop_ends_what_is_under_way(up: Uploading, pr
     in_the_middle(up, number)
     assert leaver.terminate(timeout=20) == 0
     assert_done(up, number)
+
+
+def test_the_receipts_tell_of_a_number_that_was_passed_on_twice(up: Uploading, processes: Processes) -> None:
+    """The control: with less patience than PlayAuto's jobs need the same checks fail."""
+    up.playauto.rules.job_delay_s = 3.0
+    processes.worker("tracking", *QUIET, JEONGSI_TRACKING_CONFIRM_S="0.1")
+    up.until_over(up.start(), OVER_S)
+    eventually(lambda: up.playauto.changes.summary()["sent_again"] > 0, OVER_S)
+    with pytest.raises(AssertionError):
+        up.assert_each_once(ORDERS)
