@@ -65,7 +65,11 @@ class EnvironmentSource(PydanticBaseSettingsSource):
         home = self.current_state.get(
             "home", found.get("home", self.settings_cls.model_fields["home"].default)
         )
-        return _local_stack(Path(home).expanduser()) | found
+        local = _local_stack(Path(home).expanduser())
+        if found.get("database_url", local.get("database_url")) != local.get("database_url"):
+            # Orders of another database are not uploaded to the emulator that a trial has left here.
+            local.pop("playauto_api_url", None)
+        return local | found
 
 
 def read_environment(environment: str | None = None) -> dict[str, str]:

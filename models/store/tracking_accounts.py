@@ -102,6 +102,8 @@ def delete_account(db: Connection, account: str, who: str) -> None:
         db.execute(
             "DELETE FROM tracking_upload_scheduler WHERE account = %s AND deleted_at IS NULL", (account,)
         )
+        # Another PlayAuto account of this name may have other codes.
+        db.execute("DELETE FROM carriers WHERE account = %s", (account,))
 
 
 def known_accounts(db: Connection) -> list[str]:

@@ -138,6 +138,24 @@ def test_addresses_of_the_running_local_stack_are_found(
     assert get_settings().redis_url == "redis://own"
 
 
+def test_the_local_stacks_playauto_is_for_its_own_database_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Numbers of real orders must not end in an emulator, marked as uploaded."""
+    noted = {"database_url": "postgresql://local/trial", "playauto_api_url": "http://127.0.0.1:9/playauto"}
+    (tmp_path / "run.json").write_text(json.dumps(noted))
+    monkeypatch.setenv("JEONGSI_HOME", str(tmp_path))
+    assert get_settings().playauto_api_url == "http://127.0.0.1:9/playauto"
+    for name, value, wanted in (
+        ("DATABASE_URL", "postgresql://local/trial", "http://127.0.0.1:9/playauto"),
+        ("DATABASE_URL", "postgresql://db/real", "https://openapi.playauto.io/api"),
+        ("PLAYAUTO_API_URL", "https://proxy.example.com", "https://proxy.example.com"),
+    ):
+        monkeypatch.setenv(name, value)
+        get_settings.cache_clear()
+        assert get_settings().playauto_api_url == wanted
+
+
 def test_without_a_server_the_error_says_how_to_get_one() -> None:
     with pytest.raises(
         SettingsError, match=r"DATABASE_URL is not set, and no local stack runs in .* `make up`"
