@@ -113,10 +113,11 @@ BEGIN
   RETURN QUERY SELECT CASE WHEN n < p_limit THEN 'filled' ELSE 'more' END, n;
 END $$;
 
--- Take up to p_limit orders that are due, as a chunk of its own, and whatever else of their parcels waits. A parcel goes when all of it is due.
+-- Take up to p_limit orders that are due, as a chunk of its own, and whatever else of their parcels waits.
+-- Scans and hash joins off: planned while a run is small, they would walk through all of it for every chunk (see the head of 40_worker.sql).
 CREATE OR REPLACE FUNCTION tracking_claim(p_job bigint, p_owner uuid, p_ttl interval, p_limit int)
 RETURNS TABLE (chunk bigint, id bigint, order_no text, bundle_no text, carrier_code text, tracking_number text, step text, tries int, misses int, looks int, exposed boolean,
-  stored_s double precision, sends int, sent_s double precision, overwrite boolean, refused boolean, error_code text) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
+  stored_s double precision, sends int, sent_s double precision, overwrite boolean, refused boolean, error_code text) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 DECLARE t timestamptz; ids bigint[]; made bigint; shares boolean;
 BEGIN
@@ -125,12 +126,12 @@ BEGIN
   IF shares THEN PERFORM pg_advisory_xact_lock(hashtext('jeongsi.tracking_claim'), p_job::int); END IF;   -- else two claims part a parcel between them
   t := ledger_now();
   SELECT array_agg(c.id ORDER BY c.id) INTO ids FROM (SELECT d.id FROM tracking_upload_details d WHERE d.job_id = p_job AND d.state = 'pending' AND d.not_before <= t
-      AND NOT (d.shared AND EXISTS (SELECT 1 FROM tracking_upload_details e WHERE e.job_id = p_job AND e.shared AND e.bundle_no = d.bundle_no AND (e.state = 'leased' OR (e.state = 'pending' AND e.not_before > t))))
     ORDER BY d.not_before, d.id LIMIT p_limit FOR UPDATE SKIP LOCKED) c;
   IF ids IS NULL THEN RETURN; END IF;
-  IF shares THEN   -- the rest of the parcels that are among them
-    SELECT array_agg(DISTINCT c.id ORDER BY c.id) INTO ids FROM (SELECT unnest(ids) AS id UNION SELECT e.id FROM tracking_upload_details d JOIN tracking_upload_details e ON e.job_id = p_job AND e.shared AND e.bundle_no = d.bundle_no
-      WHERE d.id = ANY (ids) AND d.shared AND e.state = 'pending') c;
+  IF shares THEN   -- the rest of their parcels, due or not
+    SELECT array_agg(DISTINCT c.id ORDER BY c.id) INTO ids FROM (SELECT unnest(ids) AS id UNION ALL SELECT e.id FROM unnest(ids) u(id)
+      CROSS JOIN LATERAL (SELECT d.bundle_no FROM tracking_upload_details d WHERE d.id = u.id AND d.shared OFFSET 0) d
+      CROSS JOIN LATERAL (SELECT e.id FROM tracking_upload_details e WHERE e.job_id = p_job AND e.shared AND e.bundle_no = d.bundle_no AND e.state || '' = 'pending' OFFSET 0) e) c;
   END IF;
   INSERT INTO tracking_chunks (job_id, details, owner, lease_until, made_at) VALUES (p_job, ids, p_owner, t + p_ttl, t) RETURNING tracking_chunks.id INTO made;
   RETURN QUERY WITH u AS (UPDATE tracking_upload_details d SET state = 'leased', owner = p_owner, lease_until = t + p_ttl, fence = made WHERE d.id = ANY (ids) RETURNING d.*)
@@ -141,7 +142,7 @@ BEGIN
 END $$;
 
 -- The point of no return of one request. Nothing is written before this commit is acknowledged. Verdicts: go | fenced | cancelled | held.
-CREATE OR REPLACE FUNCTION tracking_pass(p_chunk bigint, p_owner uuid, p_step text, p_ids bigint[], p_need interval) RETURNS text LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
+CREATE OR REPLACE FUNCTION tracking_pass(p_chunk bigint, p_owner uuid, p_step text, p_ids bigint[], p_need interval) RETURNS text LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE c tracking_chunks; t timestamptz;
 BEGIN
   SELECT * INTO c FROM tracking_chunks x WHERE x.id = p_chunk FOR UPDATE;
@@ -159,7 +160,7 @@ END $$;
 -- What became of orders of a chunk. p_what: stay (the chunk goes on with them) | later | succeeded | failed | unresolved | skipped. p_mark: stored (PlayAuto has our number) | doubt (nobody
 -- knows what became of the request) | unsent (it is proven that it was not passed on) | miss (a question without an answer) | look (looked, and not there yet) | NULL. p_last: the chunk is done. Answers false if the chunk is not ours any more.
 CREATE OR REPLACE FUNCTION tracking_record(p_chunk bigint, p_owner uuid, p_ids bigint[], p_what text[], p_mark text[], p_step text[], p_wait interval[], p_code text[], p_message text[], p_evidence jsonb[],
-  p_last boolean) RETURNS boolean LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
+  p_last boolean) RETURNS boolean LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE c tracking_chunks; t timestamptz; dry boolean; good int; bad int; left_out int;
 BEGIN
   SELECT * INTO c FROM tracking_chunks x WHERE x.id = p_chunk FOR UPDATE;

@@ -7,7 +7,7 @@ at most a moment after it. Whoever dies after that leaves orders that the next w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from gateways.errors import PlayAutoUnavailable
@@ -211,13 +211,21 @@ class Chunk:
         self._say([Word(one, "later") for one in self._items if one not in self._said])
 
     def _remember(self) -> None:
-        words = [self._said.get(one) or Word(one, "later") for one in self._items]
+        words = self._in_step([self._said.get(one) or Word(one, "later") for one in self._items])
         kept = database.retrying(
             lambda db: ledger.record(db, self._number, self._means.owner, words, last=True)
         )
         hit("upload.recorded")
         if not kept:
             emit(Event.UPLOAD_CHUNK_LOST, chunk=self._number)
+
+    def _in_step(self, words: Sequence[Word]) -> list[Word]:
+        """Orders of one parcel come back at one time, so that they are claimed together."""
+        waits: dict[str, float] = {}
+        for one in words:
+            bundle = row_of(self._items[one.id]).bundle_no
+            waits[bundle] = max(waits.get(bundle, 0.0), one.wait_s)
+        return [replace(one, wait_s=waits[row_of(self._items[one.id]).bundle_no]) for one in words]
 
     def _bundles(self, ids: Sequence[int]) -> list[str]:
         return list(dict.fromkeys(row_of(self._items[one]).bundle_no for one in ids))

@@ -54,6 +54,10 @@ def _agreed(parcel: Sequence[Item]) -> Sequence[Item]:
         replace(
             one,
             tries=max(other.tries for other in parcel),
+            misses=max(other.misses for other in parcel),
+            looks=max(other.looks for other in parcel),
+            overwrite=any(other.overwrite for other in parcel),
+            error_code=next((other.error_code for other in parcel if other.error_code), None),
             exposed=any(other.exposed for other in parcel),
             sends=max(other.sends for other in parcel),
             sent_s=min(sent) if sent else None,

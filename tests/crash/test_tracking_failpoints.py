@@ -63,6 +63,11 @@ def test_a_worker_that_dies_in_an_upload(
     schedulers = [up.account(account=name, batch_size=5) for name in ACCOUNTS]
     up.orders(ORDERS, instructed=False)
     up.db.execute("UPDATE orders SET account = (%s::text[])[1 + id %% 3]", (list(ACCOUNTS),))
+    up.db.execute(  # some parcels hold two orders
+        "INSERT INTO orders (account, order_no, bundle_no, carrier_code, tracking_number)"
+        " SELECT account, order_no || '-b', bundle_no, carrier_code, tracking_number FROM orders"
+        " WHERE id % 5 = 0"
+    )
     slots = [up.due_slot(one) for one in schedulers]
     victim = processes.worker("tracking", *QUIET, wait=False, JEONGSI_FAILPOINTS=f"{point}=kill@{hits}")
     with closing(Hinting()) as hinting:
