@@ -100,29 +100,38 @@ BEGIN
       LEFT JOIN LATERAL (SELECT d.sends, d.send_at FROM tracking_upload_details d WHERE d.order_id = o.id AND d.tracking_number = o.tracking_number AND d.bundle_no = o.bundle_no
         AND NOT coalesce((j.options ->> 'send_again')::boolean, false) ORDER BY d.id DESC LIMIT 1) b ON true
      WHERE order_pending(o) AND o.account = k.account ORDER BY l.at ON CONFLICT DO NOTHING;
-  IF n < p_limit THEN   -- one parcel has one number: PlayAuto would keep whichever comes first
-    WITH several AS (SELECT d.bundle_no FROM tracking_upload_details d WHERE d.job_id = j.id AND d.bundle_no <> ''
-        GROUP BY 1 HAVING count(*) > 1 AND (min(d.carrier_code) <> max(d.carrier_code) OR min(upper(regexp_replace(d.tracking_number, '[^0-9A-Za-z]', '', 'g'))) <> max(upper(regexp_replace(d.tracking_number, '[^0-9A-Za-z]', '', 'g')))))
-    UPDATE tracking_upload_details d SET state = 'failed', error_code = 'e2006', error_message = 'the orders of one parcel have different carriers or numbers', ended_at = t FROM several WHERE d.job_id = j.id AND d.bundle_no = several.bundle_no;
-    GET DIAGNOSTICS wrong = ROW_COUNT;
+  IF n < p_limit THEN   -- one parcel has one number: PlayAuto would keep whichever comes first; and its orders go together
+    WITH several AS (SELECT d.bundle_no, min(d.carrier_code) <> max(d.carrier_code) OR min(upper(regexp_replace(d.tracking_number, '[^0-9A-Za-z]', '', 'g'))) <> max(upper(regexp_replace(d.tracking_number, '[^0-9A-Za-z]', '', 'g'))) AS differ
+        FROM tracking_upload_details d WHERE d.job_id = j.id AND d.bundle_no <> '' GROUP BY 1 HAVING count(*) > 1),
+    u AS (UPDATE tracking_upload_details d SET shared = true, state = CASE WHEN differ THEN 'failed' ELSE d.state END, error_code = CASE WHEN differ THEN 'e2006' END,
+        error_message = CASE WHEN differ THEN 'the orders of one parcel have different carriers or numbers' END, ended_at = CASE WHEN differ THEN t END
+      FROM several WHERE d.job_id = j.id AND d.bundle_no = several.bundle_no RETURNING differ)
+    SELECT count(*) INTO wrong FROM u WHERE differ;
   END IF;
   UPDATE tracking_upload_jobs x SET filled = n < p_limit, filled_to = coalesce(upto, x.filled_to), failed_count = x.failed_count + wrong,
       total_count = CASE WHEN n < p_limit THEN (SELECT count(*) FROM tracking_upload_details d WHERE d.job_id = j.id) ELSE x.total_count + n END WHERE x.id = j.id;
   RETURN QUERY SELECT CASE WHEN n < p_limit THEN 'filled' ELSE 'more' END, n;
 END $$;
 
--- Take up to p_limit orders that are due, as a chunk of its own.
+-- Take up to p_limit orders that are due, as a chunk of its own, and whatever else of their parcels waits. A parcel goes when all of it is due.
 CREATE OR REPLACE FUNCTION tracking_claim(p_job bigint, p_owner uuid, p_ttl interval, p_limit int)
 RETURNS TABLE (chunk bigint, id bigint, order_no text, bundle_no text, carrier_code text, tracking_number text, step text, tries int, misses int, looks int, exposed boolean,
   stored_s double precision, sends int, sent_s double precision, overwrite boolean, refused boolean, error_code text) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
-DECLARE t timestamptz; ids bigint[]; made bigint;
+DECLARE t timestamptz; ids bigint[]; made bigint; shares boolean;
 BEGIN
   IF ledger_held() OR NOT EXISTS (SELECT 1 FROM tracking_upload_jobs j WHERE j.id = p_job AND j.status = 'running' AND j.filled AND NOT j.cancel_requested) THEN RETURN; END IF;
+  shares := EXISTS (SELECT 1 FROM tracking_upload_details d WHERE d.job_id = p_job AND d.shared);
+  IF shares THEN PERFORM pg_advisory_xact_lock(hashtext('jeongsi.tracking_claim'), p_job::int); END IF;   -- else two claims part a parcel between them
   t := ledger_now();
   SELECT array_agg(c.id ORDER BY c.id) INTO ids FROM (SELECT d.id FROM tracking_upload_details d WHERE d.job_id = p_job AND d.state = 'pending' AND d.not_before <= t
+      AND NOT (d.shared AND EXISTS (SELECT 1 FROM tracking_upload_details e WHERE e.job_id = p_job AND e.shared AND e.bundle_no = d.bundle_no AND (e.state = 'leased' OR (e.state = 'pending' AND e.not_before > t))))
     ORDER BY d.not_before, d.id LIMIT p_limit FOR UPDATE SKIP LOCKED) c;
   IF ids IS NULL THEN RETURN; END IF;
+  IF shares THEN   -- the rest of the parcels that are among them
+    SELECT array_agg(DISTINCT c.id ORDER BY c.id) INTO ids FROM (SELECT unnest(ids) AS id UNION SELECT e.id FROM tracking_upload_details d JOIN tracking_upload_details e ON e.job_id = p_job AND e.shared AND e.bundle_no = d.bundle_no
+      WHERE d.id = ANY (ids) AND d.shared AND e.state = 'pending') c;
+  END IF;
   INSERT INTO tracking_chunks (job_id, details, owner, lease_until, made_at) VALUES (p_job, ids, p_owner, t + p_ttl, t) RETURNING tracking_chunks.id INTO made;
   RETURN QUERY WITH u AS (UPDATE tracking_upload_details d SET state = 'leased', owner = p_owner, lease_until = t + p_ttl, fence = made WHERE d.id = ANY (ids) RETURNING d.*)
     SELECT made, u.id, u.order_no, u.bundle_no, u.carrier_code, u.tracking_number, u.step, u.tries::int, u.misses::int, u.looks::int, u.exposed,
@@ -157,6 +166,9 @@ BEGIN
   IF c.id IS NULL OR c.owner <> p_owner THEN RETURN false; END IF;
   t := ledger_now();
   SELECT j.dry_run INTO dry FROM tracking_upload_jobs j WHERE j.id = c.job_id;
+  IF NOT dry AND 'succeeded' = ANY (p_what) THEN   -- in their order, as an import locks them
+    PERFORM 1 FROM orders o WHERE o.id = ANY (ARRAY(SELECT d.order_id FROM unnest(p_ids, p_what) i(id, what) JOIN tracking_upload_details d ON d.id = i.id WHERE i.what = 'succeeded')) ORDER BY o.id FOR UPDATE;
+  END IF;
   WITH u AS (UPDATE tracking_upload_details d SET
       state = CASE i.what WHEN 'stay' THEN d.state WHEN 'later' THEN 'pending' ELSE i.what END, step = coalesce(i.step, d.step),
       owner = CASE i.what WHEN 'stay' THEN d.owner END, lease_until = CASE i.what WHEN 'stay' THEN d.lease_until END,

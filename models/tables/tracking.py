@@ -180,6 +180,8 @@ class TrackingDetail(Base):
     send_at: Mapped[dt.datetime | None]
     #: The number may take the place of one that PlayAuto has.
     overwrite: Mapped[bool] = mapped_column(server_default=text("false"))
+    #: Another order of the run lies in the same parcel: they go in the same requests.
+    shared: Mapped[bool] = mapped_column(server_default=text("false"))
     __table_args__ = (
         UniqueConstraint("job_id", "order_id", name="tracking_upload_details_order_key"),
         Index(
@@ -189,6 +191,9 @@ class TrackingDetail(Base):
         Index("tracking_upload_details_leased_idx", "lease_until", postgresql_where=text("state = 'leased'")),
         Index("tracking_upload_details_progress_idx", "job_id", "state"),
         Index("tracking_upload_details_order_idx", "order_id", "id"),
+        Index(
+            "tracking_upload_details_shared_idx", "job_id", "bundle_no", postgresql_where=text("shared")
+        ),
         Index(
             "tracking_upload_details_error_idx", "job_id", "error_code", "id",
             postgresql_where=text("error_code IS NOT NULL"),

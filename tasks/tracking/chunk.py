@@ -12,7 +12,7 @@ from uuid import UUID
 
 from gateways.errors import PlayAutoUnavailable
 from gateways.playauto.client import Client
-from gateways.playauto.values import InDoubt, Order, Refused
+from gateways.playauto.values import ROWS_MAX, InDoubt, Order, Refused
 from models.ledger import tracking_worker as ledger
 from models.ledger.tracking_worker import Item, Word
 from runtime import database
@@ -21,7 +21,7 @@ from runtime.events import Event, emit
 from runtime.failpoints import hit
 from tasks.tracking import answers
 from tasks.tracking.checks import faults
-from tasks.tracking.rulings import Act, rehearsed, row_of, ruling
+from tasks.tracking.rulings import Act, as_parcels, rehearsed, row_of, ruling
 from tasks.tracking.terms import Terms
 
 
@@ -51,7 +51,7 @@ class Chunk:
     """Orders under one lease. `carry` does all of it."""
 
     def __init__(self, items: Sequence[Item], terms: Terms, means: Means) -> None:
-        self._items = {one.id: one for one in items}
+        self._items = {one.id: one for one in as_parcels(items)}
         self._number = items[0].chunk
         self._terms = terms
         self._means = means
@@ -82,9 +82,14 @@ class Chunk:
         try:
             self._seen = self._means.client.orders_by_bundle({row_of(one).bundle_no for one in left})
         except PlayAutoUnavailable as error:
-            self._say([answers.unanswered(one, error, self._terms) for one in left])
-            self._busy = answers.patience(error)
-            self._stopped = answers.shut(error)
+            self._busy, self._stopped = answers.patience(error), answers.shut(error)
+            stopped = self._stopped is not None  # said of the account: the run stops, its orders wait
+            self._say(
+                [
+                    Word(one.id, "later", "miss") if stopped else answers.unanswered(one, error, self._terms)
+                    for one in left
+                ]
+            )
             return {}
         hit("upload.looked")
         acts: dict[int, Act] = {}
@@ -162,7 +167,7 @@ class Chunk:
     def _send(self, ids: Sequence[int]) -> None:
         """Have PlayAuto pass the numbers on. Only orders that it showed can be named; the others are looked
         at again."""
-        shown = [one for one in ids if self._orders_of([one])]
+        shown = self._that_fit([one for one in ids if self._orders_of([one])])
         hidden = set(ids) - set(shown)
         self._say([answers.stored(self._items[one]) for one in ids if one in hidden])
         orders = self._orders_of(shown)
@@ -216,6 +221,17 @@ class Chunk:
 
     def _bundles(self, ids: Sequence[int]) -> list[str]:
         return list(dict.fromkeys(row_of(self._items[one]).bundle_no for one in ids))
+
+    def _that_fit(self, ids: Sequence[int]) -> list[int]:
+        """As many whole parcels as one request takes; a parcel may hold several orders."""
+        fitting: set[str] = set()
+        room = ROWS_MAX
+        for bundle in self._bundles(ids):
+            room -= sum(one.sent_at is None for one in self._seen.get(bundle, ()))
+            if room < 0:
+                break
+            fitting.add(bundle)
+        return [one for one in ids if row_of(self._items[one]).bundle_no in fitting]
 
     def _orders_of(self, ids: Sequence[int]) -> list[Order]:
         """Orders of these bundles that have not gone on to their marketplace."""

@@ -6,7 +6,8 @@ somebody else entered are one case: what PlayAuto shows decides, and nothing is 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from enum import StrEnum
 
 from gateways.playauto.answers import read_back
@@ -34,6 +35,32 @@ def row_of(item: Item) -> InvoiceRow:
     return InvoiceRow(
         (item.bundle_no or "").strip(), item.carrier_code.strip(), normalise(item.tracking_number)
     )
+
+
+def as_parcels(items: Sequence[Item]) -> list[Item]:
+    """Orders of one parcel know together what was done to it: what was sent for one was sent for all."""
+    parcels: dict[str, list[Item]] = {}
+    for one in items:
+        parcels.setdefault(row_of(one).bundle_no or f"order {one.id}", []).append(one)
+    return [told for parcel in parcels.values() for told in _agreed(parcel)]
+
+
+def _agreed(parcel: Sequence[Item]) -> Sequence[Item]:
+    if len(parcel) == 1:
+        return parcel
+    sent = [one.sent_s for one in parcel if one.sent_s is not None]
+    kept = [one.stored_s for one in parcel if one.stored_s is not None]
+    return [
+        replace(
+            one,
+            tries=max(other.tries for other in parcel),
+            exposed=any(other.exposed for other in parcel),
+            sends=max(other.sends for other in parcel),
+            sent_s=min(sent) if sent else None,
+            stored_s=max(kept) if kept else None,
+        )
+        for one in parcel
+    ]
 
 
 def ruling(item: Item, orders: Collection[Order], terms: Terms) -> Word | Act:

@@ -70,15 +70,16 @@ def test_without_the_shops_a_run_ends_when_the_numbers_are_read_back(up: Uploadi
     up.assert_each_once(10, sent=False)
 
 
-def test_a_bundle_of_several_orders_is_stored_once(up: Uploading, crew: Crew) -> None:
-    up.account()
-    up.orders(4)
+def test_a_parcel_of_several_orders_is_stored_and_passed_on_once(up: Uploading, crew: Crew) -> None:
+    up.account(batch_size=3)
+    up.orders(10)
     up.db.execute(
         "INSERT INTO orders (order_no, bundle_no, carrier_code, tracking_number)"
         " SELECT order_no || '-b', bundle_no, carrier_code, tracking_number FROM orders"
     )
-    assert up.until_over(up.start()).success == 8
-    up.assert_each_once(4)
+    up.playauto.rules.latency_s = 0.05
+    assert up.until_over(up.start()).success == 20
+    up.assert_each_once(10)
 
 
 def test_orders_that_can_only_be_refused_cost_no_request_and_hold_nobody_up(

@@ -115,6 +115,20 @@ def test_an_order_is_in_one_chunk_at_a_time(world: World) -> None:
     assert claim(world, job) == []
 
 
+def test_orders_of_one_parcel_are_claimed_together_and_wait_for_each_other(world: World) -> None:
+    account(world.db)
+    orders(world, 2)
+    order(world.db, "A-0b", bundle_no="B-0")
+    job = begun(world)
+    first = claim(world, job, 1)
+    assert [one.order_no for one in first] == ["A-0", "A-0b"]
+    words = [Word(first[0].id, "later"), Word(first[1].id, "later", wait_s=5.0)]
+    worker.record(world.db, first[0].chunk, ME, words, last=True)
+    assert [one.order_no for one in claim(world, job)] == ["A-1"]
+    world.advance(5.1)
+    assert [one.order_no for one in claim(world, job)] == ["A-0", "A-0b"]
+
+
 def test_successes_mark_the_orders_and_the_run_closes_with_exact_counts(world: World) -> None:
     """C47, C80, C83, C21-C24."""
     account(world.db)
