@@ -21,6 +21,7 @@ from runtime.settings import Settings
 _AHEAD_S = 3600.0
 _DROP_S = 86_400.0
 _LOOK_S = 5.0
+_TIDY_S = 60.0
 
 
 class Upkeep:
@@ -28,7 +29,7 @@ class Upkeep:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._ahead_at = self._drop_at = self._look_at = clock().monotonic()
+        self._ahead_at = self._drop_at = self._look_at = self._tidy_at = clock().monotonic()
 
     def once(self, db: Connection, *, idle: bool = True) -> None:
         """Do what is due; what takes a tenth of a second only while the beat is ``idle``.
@@ -43,7 +44,6 @@ class Upkeep:
                 if made:
                     emit(Event.PARTITIONS_MADE, names=f"{made} tables")
                 pruned = ledger.prune(db, self._settings.ledger_days)
-                pruned += prune_tracking(db, self._settings.order_days, self._settings.upload_days)
                 if pruned:
                     emit(Event.ROWS_PRUNED, count=pruned)
                 forgotten = messages.prune(db, self._settings.key_days, self._settings.hash_days)
@@ -52,6 +52,11 @@ class Upkeep:
                 retired = messages.retire_finished(db, self._settings.finished_days)
                 if retired:
                     emit(Event.FINISHED_RETIRED, count=retired)
+            if idle and now >= self._tidy_at:
+                self._tidy_at = now + _TIDY_S
+                gone = prune_tracking(db, self._settings.order_days, self._settings.upload_days)
+                if gone:
+                    emit(Event.ROWS_PRUNED, count=gone)
             if idle and now >= self._look_at:
                 self._look_at = now + _LOOK_S
                 ledger.refresh_statistics(db)

@@ -251,12 +251,6 @@ def conflicts(
         ).fetchall()
 
 
-def accounts(db: Connection) -> list[Account]:
-    """All accounts by name."""
-    with db.cursor(row_factory=class_row(Account)) as cursor:
-        return cursor.execute(f"{_ACCOUNT} ORDER BY s.account".encode()).fetchall()
-
-
 def pending_count(db: Connection, account: str | None = None) -> int:
     """How many orders wait (C60, C61)."""
     return _pending_count(db, account)

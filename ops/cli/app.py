@@ -20,6 +20,7 @@ from ops.cli import (
     tokens,
     tracking,
     tracking_accounts,  # noqa: F401 - adds its group to tracking
+    tracking_looks,  # noqa: F401 - adds its commands to tracking
     tracking_playauto,  # noqa: F401 - adds its command to tracking
     tracking_runs,  # noqa: F401 - adds its commands to tracking
 )

@@ -86,7 +86,10 @@ def _last(one: AccountRow) -> str:
 
 def _result(job: LastJob) -> str:
     why = f": {short(job.error, 100)}" if job.error else ""
-    return f"run {job.id} {job.status}, {job.succeeded} of {job.total} uploaded, {job.failed} failed{why}"
+    more = f" (jeongsi tracking job {job.id})" if job.failed or job.error else ""
+    return (
+        f"run {job.id} {job.status}, {job.succeeded} of {job.total} uploaded, {job.failed} failed{why}{more}"
+    )
 
 
 def _hook(on: bool, there: bool, silenced: str | None) -> str:

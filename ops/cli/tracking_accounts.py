@@ -276,4 +276,6 @@ def _tell(db: psycopg.Connection[Any], name: str, what: str) -> None:
 
 def _goes_on(found: AccountRow) -> str:
     job = found.last_job
-    return f" Run {job.id} goes on to its end." if job and job.status == "running" else ""
+    if job is None or job.status not in ("pending", "running"):
+        return ""
+    return f" Run {job.id} goes on to its end; `jeongsi tracking cancel {job.id}` stops it."

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import psycopg
 
 from gateways.errors import PlayAutoNotConfigured
-from gateways.playauto.accounts import account_of, client_for
+from gateways.playauto.accounts import client_for
 from gateways.playauto.client import Client
 from gateways.playauto.token_store import SharedToken
 from gateways.playauto.values import Account
-from models.store.accounts import load_credentials
 from models.store.carriers import save_carriers
 from models.store.orders import organisation_of
 from runtime.sealing import Unsealable
-from runtime.settings import SettingsError, get_settings
+from runtime.settings import SettingsError
+from tasks.tracking import accounts
 
 Connection = psycopg.Connection[Any]
 
@@ -28,8 +27,7 @@ def login_of(db: Connection, account: str) -> Account:
     cannot open, PlayAutoNotConfigured where there is no login at all.
     """
     organisation_of(db, account)
-    own = load_credentials(db, account)
-    return account_of(get_settings()) if own is None else Account(**asdict(own))
+    return accounts.login_of(db, account)
 
 
 def client_of(db: Connection, account: str) -> Client:

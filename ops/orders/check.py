@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 
@@ -19,9 +19,9 @@ from ops.orders.account import client_of, refresh_carriers
 from runtime.sealing import Unsealable
 from runtime.settings import SettingsError
 from tasks.notice_words import told
+from tasks.tracking.notice import SERVICES, target_name
 
 Connection = psycopg.Connection[Any]
-SERVICES: Final = ("discord", "slack")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +120,6 @@ def forget_targets(db: Connection, account: str) -> None:
     """Tell nobody any more of an account that is gone."""
     for service in SERVICES:
         notice_targets.remove(db, target_name(account, service))
-
-
-def target_name(account: str, service: str) -> str:
-    """The notice target that an account's webhook is kept as (tasks/tracking/notice.py)."""
-    return f"tracking-{account.replace('.', '_')}-{service}"
 
 
 def _revived(db: Connection, account: str, tried: Tried) -> Tried:

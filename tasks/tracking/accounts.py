@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from gateways.playauto.accounts import client_for
+from dataclasses import asdict
+from typing import Any
+
+import psycopg
+
+from gateways.playauto.accounts import account_of, client_for
 from gateways.playauto.client import Client
 from gateways.playauto.values import Account
 from models.store.accounts import load_credentials
 from runtime import database
+from runtime.settings import get_settings
+
+
+def login_of(db: psycopg.Connection[Any], account: str) -> Account:
+    """The login of an account: its own, else the settings'.
+
+    Raises PlayAutoNotConfigured without any, Unsealable or SettingsError where its own cannot be read.
+    """
+    own = load_credentials(db, account)
+    return account_of(get_settings()) if own is None else Account(**asdict(own))
 
 
 def client_of(account: str) -> Client:
-    """The account's client. Raises PlayAutoNotConfigured without any login, Unsealable or SettingsError
-    where its own cannot be read, psycopg.Error if the ledger is away."""
-    kept = database.retrying(lambda db: load_credentials(db, account))
-    if kept is None:
-        return client_for()
-    return client_for(Account(kept.api_key, kept.email, kept.password, kept.authentication_key))
+    """The account's client. Raises as `login_of`, and psycopg.Error if the ledger is away."""
+    return client_for(database.retrying(lambda db: login_of(db, account)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from contextlib import suppress
 from typing import Any
@@ -43,6 +44,12 @@ def show_life(one: Crew) -> None:
         lock_redis().expire(redis_keys.workers(QUEUE), _HEARTBEAT_LIFE_S)
 
 
+def _give_way(nice: int) -> None:
+    """Uploads may take a minute longer, a message of 09:00 may not. Later threads inherit it."""
+    with suppress(OSError):  # somebody gave it a lower place already, or forbids it
+        os.setpriority(os.PRIO_PROCESS, 0, max(nice, os.getpriority(os.PRIO_PROCESS, 0)))
+
+
 def _beat(one: Crew) -> None:
     while not one.stopping.is_set():
         show_life(one)
@@ -55,6 +62,8 @@ def _started(sender: Any = None, **_: Any) -> None:
     _queues.update(sender.app.amqp.queues.consume_from)
     if QUEUE not in _queues:
         return
+    if _queues == {QUEUE}:
+        _give_way(get_settings().tracking_nice)
     _crew = Crew(get_settings())
     if not _queues & {"send", "confirm"}:
         look_at_schema()

@@ -67,7 +67,7 @@ def _keep_targets(db: Connection, account: str, kind: str, settings: Settings) -
         (account,),
     ).fetchone()
     for service, kept in zip(SERVICES, row or (None, None), strict=True):
-        name = f"tracking-{_word(account)}-{service}"
+        name = target_name(account, service)
         try:
             url = webhook_of(kept)
             address = parse(url, settings) if url else None
@@ -92,6 +92,11 @@ def _keep(db: Connection, name: str, service: str, url: str | None, kind: str) -
                 created_by="tracking_upload_scheduler",
             ),
         )  # fmt: skip
+
+
+def target_name(account: str, service: str) -> str:
+    """What the target of an account's webhook is called."""
+    return f"tracking-{_word(account)}-{service}"
 
 
 def _word(account: str) -> str:
