@@ -124,7 +124,7 @@ def test_orders_of_one_parcel_are_claimed_together(world: World) -> None:
     assert [one.order_no for one in first] == ["A-0", "A-0b"]
     words = [Word(first[0].id, "later"), Word(first[1].id, "later", wait_s=5.0)]
     worker.record(world.db, first[0].chunk, ME, words, last=True)
-    assert [one.order_no for one in claim(world, job, 2)] == ["A-0", "A-0b", "A-1"]
+    assert {one.order_no for one in claim(world, job, 2)} == {"A-0", "A-0b", "A-1"}
 
 
 def test_successes_mark_the_orders_and_the_run_closes_with_exact_counts(world: World) -> None:
