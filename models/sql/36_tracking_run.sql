@@ -123,7 +123,7 @@ DECLARE t timestamptz; ids bigint[]; made bigint; shares boolean;
 BEGIN
   IF ledger_held() OR NOT EXISTS (SELECT 1 FROM tracking_upload_jobs j WHERE j.id = p_job AND j.status = 'running' AND j.filled AND NOT j.cancel_requested) THEN RETURN; END IF;
   shares := EXISTS (SELECT 1 FROM tracking_upload_details d WHERE d.job_id = p_job AND d.shared);
-  IF shares THEN PERFORM pg_advisory_xact_lock(hashtext('jeongsi.tracking_claim'), p_job::int); END IF;   -- else two claims part a parcel between them
+  IF shares THEN PERFORM pg_advisory_xact_lock(hashtext('jeongsi.tracking_claim'), (p_job % 2000000000)::int); END IF;   -- else two claims part a parcel between them
   t := ledger_now();
   SELECT array_agg(c.id ORDER BY c.id) INTO ids FROM (SELECT d.id FROM tracking_upload_details d WHERE d.job_id = p_job AND d.state = 'pending' AND d.not_before <= t
     ORDER BY d.not_before, d.id LIMIT p_limit FOR UPDATE SKIP LOCKED) c;
