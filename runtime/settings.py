@@ -152,7 +152,7 @@ class Settings(BaseSettings):
 
     # Uploads of tracking numbers: requests in flight of one process, its hold on a chunk of orders, and how
     # long a sending may stay unconfirmed before it is repeated once. console_url: where notices link to.
-    tracking_threads: Annotated[int, Field(ge=1, le=32)] = 4
+    tracking_threads: Annotated[int, Field(ge=1, le=32)] = 2
     tracking_nice: Annotated[int, Field(ge=0, le=19)] = 10
     tracking_lease_s: Seconds = 10.0
     tracking_confirm_s: Seconds = 900.0
