@@ -99,6 +99,7 @@ def test_a_worker_that_stands_still_between_the_point_of_no_return_and_the_write
     sending.due()
     ghost = processes.worker("send", *QUIET, JEONGSI_FAILPOINTS="send.committed=stop@1")
     hinting.send([slot])
+    ghost.wait_until_it_stands_still()  # else this process might have the slot before it
 
     assert sending.until_ended(slot, timeout=RECOVERY_S) == [ends]
     ghost.resume()

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import psutil
+
 from ops.local.identity import Identity
 from ops.local.spawn import Order, spawn
 from tests.support.waiting import eventually
@@ -88,6 +90,10 @@ class TestProcess:
     def pause(self) -> None:
         """SIGSTOP: alive, but not running a single instruction."""
         self._child.send_signal(signal.SIGSTOP)
+
+    def wait_until_it_stands_still(self) -> None:
+        """Until it has stopped itself at a failpoint."""
+        eventually(lambda: psutil.Process(self.pid).status() == psutil.STATUS_STOPPED)
 
     def resume(self) -> None:
         self._child.send_signal(signal.SIGCONT)
