@@ -59,9 +59,13 @@ class PlayAutoNotConfigured(GatewayError):
 class PlayAutoUnavailable(GatewayError):
     """PlayAuto could not be asked, or gave no answer of its own. Never to be read as "there is none".
 
-    `code` is PlayAuto's own or one of ours; `retryable`: asking again later may help."""
+    `code` is PlayAuto's own or one of ours; `retryable`: asking again later may help; `retry_after_s`: not
+    before, as PlayAuto asks."""
 
-    def __init__(self, what: str, code: str, reason: str, *, retryable: bool) -> None:
+    def __init__(
+        self, what: str, code: str, reason: str, *, retryable: bool, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(f"PlayAuto did not answer {what}: {reason}")
         self.code = code
         self.retryable = retryable
+        self.retry_after_s = retry_after_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -193,17 +194,52 @@ def parse_callback(body: Any) -> JobReport | None:
     )  # fmt: skip
 
 
-def read_back(row: InvoiceRow, orders: Collection[Order]) -> ReadBack:
-    """What the orders of the row's bundle say of its number."""
+def read_back(row: InvoiceRow, orders: Collection[Order], since: datetime | None = None) -> ReadBack:
+    """What the orders of the row's bundle say of its number; `since`: as `to_send` takes it."""
     if not orders:
         return ReadBack("unknown", sent=False)
-    sent = all(one.sent_at is not None for one in orders)
     states = tuple(dict.fromkeys(one.status for one in orders))
+    going = [one for one in orders if not is_claimed(one)]
+    counted = going or list(orders)
+    bare = [one for one in counted if not clean_number(one.invoice_no)]
+    sent = not any(_unsent(one, since) for one in counted if one not in bare or len(bare) == len(counted))
+    number: Literal["ours", "partly", "none", "other"]
+    if differing(row, orders) is not None:
+        number = "other"
+    elif not any(clean_number(one.invoice_no) for one in orders):
+        number = "none"
+    else:
+        number = "partly" if bare else "ours"
+    return ReadBack(number, sent, states, claimed=not going)
+
+
+def differing(row: InvoiceRow, orders: Iterable[Order]) -> Order | None:
+    """The first order that has another carrier or number than the row."""
     wanted = (row.carr_no.strip(), clean_number(row.invoice_no))
-    has = {(one.carr_no, clean_number(one.invoice_no)) for one in orders}
-    if has == {wanted}:
-        return ReadBack("ours", sent, states)
-    return ReadBack("other" if any(number for _, number in has) else "none", sent, states)
+    for one in orders:
+        number = clean_number(one.invoice_no)
+        if number and (one.carr_no, number) != wanted:
+            return one
+    return None
+
+
+def to_send(orders: Iterable[Order], since: datetime | None = None) -> list[Order]:
+    """Those that have not gone on to their marketplace and still may. What went on before `since` took
+    another number along."""
+    return [one for one in orders if _unsent(one, since) and not is_claimed(one)]
+
+
+def is_claimed(order: Order) -> bool:
+    """Whether it is cancelled, returned or exchanged, or somebody wishes so (models/sql: order_claim)."""
+    return _CLAIM.search(order.status) is not None and _WITHDRAWN.search(order.status) is None
+
+
+_CLAIM = re.compile(r"교환|반품|회수|수거|취소|환불|출고\s*중지|exchange|return|cancel|refund", re.IGNORECASE)
+_WITHDRAWN = re.compile(r"철회|거부|거절|반려|reject|withdraw", re.IGNORECASE)
+
+
+def _unsent(order: Order, since: datetime | None) -> bool:
+    return order.sent_at is None or (since is not None and order.sent_at < since)
 
 
 def instant(text: object) -> datetime | None:

@@ -187,4 +187,5 @@ def _unavailable(what: str, reply: Reply | NotSent | InDoubt | Refused) -> PlayA
         reason = f"{told(said.code)} ({said.message})" if said.message else told(said.code)
         return PlayAutoUnavailable(what, said.code, reason, retryable=said.retryable)
     reason = said.reason if said is not None else "not_the_provider"
-    return PlayAutoUnavailable(what, reason, reason, retryable=True)
+    wait_s = said.retry_after_s if isinstance(said, InDoubt) else None
+    return PlayAutoUnavailable(what, reason, reason, retryable=True, retry_after_s=wait_s)

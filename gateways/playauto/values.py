@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -11,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 ROWS_MAX = 3000
 INVOICE_MAX = 20
-_BLANKS = re.compile(r"[\s\-‐-―]+")
+_BLANKS = re.compile(r"[\s\-‐-―−\u200b-\u200d\ufeff]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,8 @@ class InvoiceRow:
 
 
 def clean_number(text: str) -> str:
-    """A tracking number without hyphens and blanks."""
-    return _BLANKS.sub("", text)
+    """A tracking number as it is sent and compared: without hyphens and blanks, in narrow capitals."""
+    return _BLANKS.sub("", unicodedata.normalize("NFKC", text)).upper()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +201,15 @@ class ReadBack:
     """What /orders says of a row's bundle.
 
     number    ours     every order of the bundle has our carrier and number
+              partly   some have it, the others none
               none     none has a number
               other    at least one has another one: a person decides
               unknown  PlayAuto shows no such bundle
-    sent      each order has gone on to its marketplace
+    sent      each order that has a number has gone on to its marketplace
+    claimed   each order is cancelled, returned or exchanged; where only some are, the others alone count
     """
 
-    number: Literal["ours", "none", "other", "unknown"]
+    number: Literal["ours", "partly", "none", "other", "unknown"]
     sent: bool
     states: tuple[str, ...] = ()
+    claimed: bool = False

@@ -22,12 +22,23 @@ from gateways.playauto.values import (
 )
 from models.ledger.tracking_worker import Item, Mark, Word
 from tasks.tracking.rulings import explained
-from tasks.tracking.terms import MISSES_IN_DOUBT, Terms, backoff_s, look_again_s
+from tasks.tracking.terms import (
+    BUSY_S,
+    MISSES_IN_DOUBT,
+    UNCONFIRMED_MOST,
+    Terms,
+    backoff_s,
+    look_again_s,
+)
 
 
 def unanswered(item: Item, error: PlayAutoUnavailable, terms: Terms) -> Word:
     """A look had no answer. Before anything was sent the order fails in the end; after it, it is in doubt."""
-    in_doubt = item.exposed or item.stored_s is not None or item.sends > 0
+    if error.code == "http_429":  # it costs no try; what is in doubt stays in doubt
+        mark: Mark | None = "doubt" if item.exposed else None
+        wait_s = error.retry_after_s or BUSY_S
+        return Word(item.id, "later", mark, None, wait_s, item.error_code or error.code, str(error))
+    in_doubt = _may_be_there(item)
     most = MISSES_IN_DOUBT if in_doubt else terms.retry_count
     if item.misses < most and (error.retryable or in_doubt):
         return Word(item.id, "later", "miss", None, backoff_s(item.misses + 1), error.code, str(error))
@@ -37,6 +48,17 @@ def unanswered(item: Item, error: PlayAutoUnavailable, terms: Terms) -> Word:
     return Word(item.id, "failed", "miss", code=error.code or "unreachable", message=str(error))
 
 
+def surprised(item: Item, error: Exception, terms: Terms) -> Word:
+    """Nothing could be decided of an order. It alone waits, and ends if that does not pass."""
+    if item.misses < terms.retry_count:
+        wait_s = backoff_s(item.misses + 1)
+        return Word(item.id, "later", "miss", None, wait_s, "surprise", repr(error))
+    message = f"{explained('surprise')}: {error!r}"
+    return Word(
+        item.id, "unresolved" if _may_be_there(item) else "failed", "miss", code="surprise", message=message
+    )
+
+
 def instructed(item: Item, outcome: InstructOutcome, terms: Terms) -> Word | None:
     """None: it may get its number now."""
     match outcome:
@@ -44,8 +66,12 @@ def instructed(item: Item, outcome: InstructOutcome, terms: Terms) -> Word | Non
             return None
         case Refused(bundle_nos=named) if named:
             return None  # its state has moved on; setInvoice says what of it holds
-        case InDoubt(reason=reason):
-            return _in_doubt(item, item.misses + 1, reason)
+        case InDoubt(reason=reason) if item.misses >= max(terms.retry_count, UNCONFIRMED_MOST):
+            message = f"PlayAuto never confirmed that the order is to be shipped (출고지시): {reason}"
+            return Word(item.id, "failed", code=reason, message=message)
+        case InDoubt(reason=reason):  # counted like a look without an answer: it holds nothing back
+            wait_s = backoff_s(item.misses + 1)
+            return Word(item.id, "later", "miss", None, wait_s, "in_doubt", reason)
         case Refused(code="e2009") if item.misses < terms.retry_count:
             wait_s = backoff_s(item.misses + 1)  # another one of the chunk is new no more
             return Word(item.id, "later", "miss", None, wait_s, "e2009", explained("e2009"))
@@ -88,9 +114,9 @@ def sent(item: Item, outcome: JobOutcome, terms: Terms) -> Word:
 def patience(outcome: object) -> InDoubt | None:
     """Whether PlayAuto asks everybody to slow down."""
     if isinstance(outcome, PlayAutoUnavailable):
-        return InDoubt(outcome.code, 429) if outcome.code == "http_429" else None
-    busy = isinstance(outcome, InDoubt) and outcome.http_status == 429
-    return outcome if busy and isinstance(outcome, InDoubt) else None
+        busy = InDoubt(outcome.code, 429, outcome.retry_after_s)
+        return busy if outcome.code == "http_429" else None
+    return outcome if isinstance(outcome, InDoubt) and outcome.http_status == 429 else None
 
 
 def shut(outcome: object) -> Refused | None:
@@ -101,6 +127,10 @@ def shut(outcome: object) -> Refused | None:
         return None
     known = BY_CODE.get(outcome.code)
     return outcome if known is not None and known.effect in ("login", "token") else None
+
+
+def _may_be_there(item: Item) -> bool:
+    return item.exposed or item.stored_s is not None or item.sends > 0
 
 
 def _in_doubt(item: Item, tries: int, reason: str) -> Word:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from gateways.errors import PlayAutoUnavailable
+from gateways.playauto.answers import to_send
 from gateways.playauto.client import Client
-from gateways.playauto.values import ROWS_MAX, InDoubt, Order, Refused
+from gateways.playauto.values import ROWS_MAX, AlreadySet, InDoubt, Order, Refused, Stored
 from models.ledger import tracking_worker as ledger
 from models.ledger.tracking_worker import Item, Word
 from runtime import database
@@ -21,7 +22,15 @@ from runtime.events import Event, emit
 from runtime.failpoints import hit
 from tasks.tracking import answers
 from tasks.tracking.checks import faults
-from tasks.tracking.rulings import Act, as_parcels, rehearsed, row_of, ruling
+from tasks.tracking.rulings import (
+    Act,
+    as_parcels,
+    counts_since,
+    is_partly_set,
+    rehearsed,
+    row_of,
+    ruling,
+)
 from tasks.tracking.terms import Terms
 
 
@@ -55,6 +64,8 @@ class Chunk:
         self._number = items[0].chunk
         self._terms = terms
         self._means = means
+        now = clock().now()
+        self._since = {one.id: counts_since(one, now) for one in self._items.values()}
         self._said: dict[int, Word] = {}
         self._seen: Mapping[str, list[Order]] = {}
         self._busy: InDoubt | None = None
@@ -94,12 +105,20 @@ class Chunk:
         hit("upload.looked")
         acts: dict[int, Act] = {}
         for item in left:
-            found = ruling(item, self._seen.get(row_of(item).bundle_no, ()), self._terms)
+            found = self._ruling(item)
             if isinstance(found, Act):
                 acts[item.id] = found
             else:
                 self._say([rehearsed(item, found) if self._terms.dry_run else found])
         return acts
+
+    def _ruling(self, item: Item) -> Word | Act:
+        """One order that nobody foresaw holds no other up."""
+        try:
+            return ruling(item, self._orders(item), self._terms, self._since[item.id])
+        except Exception as error:
+            emit(Event.TASK_SURPRISED, task=f"upload of order {item.order_no}", error=repr(error))
+            return answers.surprised(item, error, self._terms)
 
     # -- requests -------------------------------------------------------------------------------
 
@@ -110,12 +129,8 @@ class Chunk:
         anew = [one for one, act in acts.items() if act is Act.OVERWRITE]
         stored += self._set(anew, overwrite=True) if anew else []
         stored += [one for one, act in acts.items() if act is Act.SEND]
-        if not stored:
-            return
-        if self._terms.send_to_shop:
+        if stored and self._terms.send_to_shop:
             self._send(stored)
-        else:
-            self._say([answers.stored(self._items[one]) for one in stored])
 
     def _instruct(self, ids: Sequence[int]) -> list[int]:
         """Move new orders on; answers those that may get their number now. A bundle that is new no more
@@ -156,25 +171,25 @@ class Chunk:
         for one in ids:
             item = self._items[one]
             outcome = outcomes[row_of(item).bundle_no]
+            if isinstance(outcome, AlreadySet) and is_partly_set(item, self._orders(item)):
+                outcome = Stored()
             word = answers.set_(item, outcome, self._terms)
             if word is None:
                 going.append(one)
-            else:
-                self._say([word])
+                if overwrite:  # whatever went on to the shop until now was another number
+                    self._since[one] = clock().now()
+            self._say([word or answers.stored(item)])  # it is known as stored, whatever comes next
             self._note(outcome)
         return going
 
     def _send(self, ids: Sequence[int]) -> None:
         """Have PlayAuto pass the numbers on. Only orders that it showed can be named; the others are looked
         at again."""
+        self._say([answers.stored(self._items[one]) for one in ids])
         shown = self._that_fit([one for one in ids if self._orders_of([one])])
-        hidden = set(ids) - set(shown)
-        self._say([answers.stored(self._items[one]) for one in ids if one in hidden])
         orders = self._orders_of(shown)
         if not orders:
             return
-        for one in shown:  # so that they are known as stored, whatever becomes of the next request
-            self._said[one] = answers.stored(self._items[one])
         write_by = self._pass("send", shown)
         hit("upload.sending")
         outcome = self._means.client.send_invoices(orders, self._means.callback_url, write_by=write_by)
@@ -234,18 +249,20 @@ class Chunk:
         """As many whole parcels as one request takes; a parcel may hold several orders."""
         fitting: set[str] = set()
         room = ROWS_MAX
-        for bundle in self._bundles(ids):
-            room -= sum(one.sent_at is None for one in self._seen.get(bundle, ()))
+        for bundle, one in {row_of(self._items[one]).bundle_no: one for one in ids}.items():
+            room -= len(self._unsent(one))
             if room < 0:
                 break
             fitting.add(bundle)
         return [one for one in ids if row_of(self._items[one]).bundle_no in fitting]
 
+    def _orders(self, item: Item) -> Sequence[Order]:
+        return self._seen.get(row_of(item).bundle_no, ())
+
     def _orders_of(self, ids: Sequence[int]) -> list[Order]:
-        """Orders of these bundles that have not gone on to their marketplace."""
-        return [
-            order
-            for bundle in self._bundles(ids)
-            for order in self._seen.get(bundle, ())
-            if order.sent_at is None
-        ]
+        """Orders of these bundles that are to go on to their marketplace."""
+        found = {row_of(self._items[one]).bundle_no: one for one in ids}
+        return [order for one in found.values() for order in self._unsent(one)]
+
+    def _unsent(self, one: int) -> list[Order]:
+        return to_send(self._orders(self._items[one]), self._since[one])

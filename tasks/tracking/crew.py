@@ -33,14 +33,13 @@ from tasks.tracking.accounts import client_of
 from tasks.tracking.chunk import Chunk, Means
 from tasks.tracking.ends import close
 from tasks.tracking.rulings import explained
-from tasks.tracking.terms import Terms
+from tasks.tracking.terms import BUSY_S, Terms
 
 Done = TypeVar("Done")
 
 ROUND_S = 1.0
 LAY_DOWN = 5_000  # orders in one statement: a quarter of a second
 SLOT_LEASE_S = 20.0
-BUSY_S = 2.0  # after a 429 that names no time
 
 
 class Crew:

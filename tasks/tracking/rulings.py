@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from gateways.playauto.answers import read_back
+from gateways.playauto.answers import differing, read_back
 from gateways.playauto.errors import told
 from gateways.playauto.values import InvoiceRow, Order, ReadBack
 from models.ledger.tracking_worker import Item, Word
@@ -19,6 +20,7 @@ from tasks.tracking.terms import Terms, look_again_s
 
 NEW = "신규주문"
 SENDS_MOST = 2  # one sending, and one more if nobody ever confirmed it; then a person
+ONE_CARRY_S = 60.0  # from a sending until the ledger knows what became of its chunk, at most
 
 
 class Act(StrEnum):
@@ -67,14 +69,32 @@ def _agreed(parcel: Sequence[Item]) -> Sequence[Item]:
     ]
 
 
-def ruling(item: Item, orders: Collection[Order], terms: Terms) -> Word | Act:
-    """What becomes of an order: an end, a wait, or the next request."""
-    seen = read_back(row_of(item), orders)
+def ruling(item: Item, orders: Collection[Order], terms: Terms, since: datetime | None = None) -> Word | Act:
+    """What becomes of an order: an end, a wait, or the next request. `since`: see `counts_since`."""
+    seen = read_back(row_of(item), orders, since)
     if seen.number == "ours":
         return _stored(item, seen, terms)
     if seen.number == "other":
         return _another_number(item, orders, terms)
+    if seen.number == "partly" and item.stored_s is not None:
+        return _partly(item, seen, item.stored_s, terms)
     return _missing(item, seen, terms)
+
+
+def counts_since(item: Item, claimed_at: datetime) -> datetime | None:
+    """Since when a sending took our number along; None: whenever it was. Before an overwrite it took the
+    other one. In whole seconds, as PlayAuto shows them."""
+    if not item.overwrite or not item.tries:
+        return None
+    ago = item.stored_s or 0.0  # 0: the answer to the overwrite was lost, no sending proves anything yet
+    if item.sent_s is not None and ago <= item.sent_s <= ago + ONE_CARRY_S:
+        ago = item.sent_s  # the ledger heard of the storing only after the sending that followed it
+    return (claimed_at - timedelta(seconds=ago)).replace(microsecond=0)
+
+
+def is_partly_set(item: Item, orders: Collection[Order]) -> bool:
+    """Whether some orders of the parcel have our number and the others none: an e2007 is said of ours."""
+    return read_back(row_of(item), orders).number == "partly"
 
 
 def rehearsed(item: Item, found: Word | Act) -> Word:
@@ -90,6 +110,8 @@ def rehearsed(item: Item, found: Word | Act) -> Word:
 def _stored(item: Item, seen: ReadBack, terms: Terms) -> Word | Act:
     if seen.sent or not terms.send_to_shop:
         return Word(item.id, "succeeded", "stored", "confirm")
+    if seen.claimed:
+        return Word(item.id, "failed", "stored", "confirm", code="e2040", message=explained("e2040"))
     if item.sends == 0:
         return Act.SEND
     if (item.sent_s or 0.0) < terms.confirm_s:
@@ -102,17 +124,22 @@ def _stored(item: Item, seen: ReadBack, terms: Terms) -> Word | Act:
     )  # fmt: skip
 
 
+def _partly(item: Item, seen: ReadBack, stored_s: float, terms: Terms) -> Word | Act:
+    """The others may lag behind; PlayAuto may also leave them bare for good."""
+    if stored_s < terms.confirm_s and (seen.sent or not terms.send_to_shop):
+        return _look_again(item)
+    return _stored(item, seen, terms)
+
+
 def _another_number(item: Item, orders: Collection[Order], terms: Terms) -> Word | Act:
     if item.stored_s is not None and item.overwrite and item.stored_s < terms.confirm_s:
         return _look_again(item)  # it said that ours is in; what it shows lags behind
     if item.overwrite:
         return _tries_left(item, terms) or Act.OVERWRITE
     ours = row_of(item)
-    theirs = next(
-        one
-        for one in orders
-        if one.invoice_no and (one.carr_no, normalise(one.invoice_no)) != (ours.carr_no, ours.invoice_no)
-    )
+    theirs = differing(ours, orders)
+    if theirs is None:
+        raise ValueError(f"no order of {ours.bundle_no} has another number")
     evidence = {
         "ours": {"carrier": ours.carr_no, "number": ours.invoice_no},
         "theirs": {"carrier": theirs.carr_no, "number": theirs.invoice_no, "uniq": theirs.uniq},
@@ -154,5 +181,6 @@ OURS = {
     "in_doubt": "every try ended without an answer, and PlayAuto does not show the number",
     "not_sent": "PlayAuto could not be reached",
     "unreachable": "PlayAuto gave no answer",
+    "surprise": "Jeongsi met something in this order that nobody expected; look at the worker's log",
     "odd_number": "the number looks wrong for its carrier, and the account holds such numbers back",
 }

@@ -11,7 +11,10 @@ JITTER = 0.2
 LONGEST_WAIT_S = 60.0
 #: Questions in a row without an answer, where a request of ours may have had its effect: some five minutes.
 MISSES_IN_DOUBT = 10
+#: Instructions in a row without an answer, at least. They store nothing, so the order fails.
+UNCONFIRMED_MOST = 3
 FIRST_LOOK_S = 1.0
+BUSY_S = 2.0  # after a 429 that names no time
 
 
 @dataclass(frozen=True, slots=True)

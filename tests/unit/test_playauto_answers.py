@@ -203,6 +203,7 @@ def test_carriers_are_read_by_either_name(fields: tuple[str, str]) -> None:
         ({"invoice_no": None, "carr_no": None}, "none", False),
         ({"invoice_no": "111111111111"}, "other", False),
         ({"carr_no": "5"}, "other", False),
+        ({"invoice_no": "３７７８１１１１９９９９"}, "ours", False),
     ],
 )
 def test_a_look_at_the_orders_says_whose_number_it_is(
@@ -215,9 +216,37 @@ def test_a_look_at_the_orders_says_whose_number_it_is(
 def test_a_bundle_counts_as_done_only_with_all_its_orders() -> None:
     at = "2026-11-03 10:00:00"
     half = [order(invoice_send_time=at), order(uniq="2", invoice_no="")]
-    assert answers.read_back(NUMBER, half).number == "other"
+    assert answers.read_back(NUMBER, half).number == "partly"
     assert answers.read_back(NUMBER, [order(invoice_send_time=at), order(uniq="2")]).sent is False
     assert answers.read_back(NUMBER, []).number == "unknown"
+
+
+def test_letters_of_a_number_are_compared_whatever_their_case() -> None:
+    ours = InvoiceRow(ROW["bundle_no"], "4", "EG123456789KR")
+    theirs = order(invoice_no="eg 123456789 kr")
+    assert answers.read_back(ours, [theirs]).number == "ours"
+    assert answers.differing(ours, [theirs]) is None
+    assert ours.cleaned() == InvoiceRow(ours.bundle_no, "4", "EG123456789KR")
+
+
+def test_a_parcels_cancelled_orders_are_not_waited_for_and_not_passed_on() -> None:
+    at = "2026-11-03 10:00:00"
+    gone = order(uniq="2", invoice_no="", ord_status="취소완료")
+    kept = order(uniq="3", ord_status="취소철회")
+    found = answers.read_back(NUMBER, [order(invoice_send_time=at), gone])
+    assert (found.number, found.sent, found.claimed) == ("ours", True, False)
+    assert answers.read_back(NUMBER, [order(ord_status="반품요청")]).claimed
+    assert answers.to_send([order(), gone, kept]) == [order(), kept]
+
+
+def test_a_sending_before_the_number_was_replaced_is_none() -> None:
+    at = "2026-11-03 10:00:00"
+    one = order(invoice_send_time=at)
+    since = answers.instant("2026-11-03 10:00:01")
+    assert answers.to_send([one]) == []
+    assert answers.to_send([one], since) == [one]
+    assert answers.read_back(NUMBER, [one], since).sent is False
+    assert answers.read_back(NUMBER, [one], answers.instant(at)).sent is True
 
 
 @pytest.mark.parametrize(

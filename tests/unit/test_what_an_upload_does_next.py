@@ -21,7 +21,7 @@ from gateways.playauto.values import (
 )
 from models.ledger.tracking_worker import Item, Word
 from tasks.tracking import answers
-from tasks.tracking.rulings import Act, rehearsed, ruling
+from tasks.tracking.rulings import Act, counts_since, is_partly_set, rehearsed, ruling
 from tasks.tracking.terms import Terms, backoff_s, look_again_s
 
 TERMS = Terms("default", True, True, False, False, retry_count=3, confirm_s=300.0, dry_run=False)
@@ -117,6 +117,47 @@ def test_a_dry_run_says_what_would_be_done(orders: list[Order], code: str) -> No
     assert word.what in ("skipped", "unresolved")
 
 
+def half(status: str = "출고대기", *, sent: bool = False) -> list[Order]:
+    """A parcel of two orders, one of them with our number, the other with none."""
+    return [*shown(NUMBER, sent=sent), *shown(status=status)]
+
+
+def test_a_parcel_that_has_our_number_on_some_orders_gets_it_on_the_others() -> None:
+    assert ruling(item(), half(), TERMS) is Act.SET
+    assert ruling(item(), half("신규주문"), TERMS) is Act.INSTRUCT
+    assert is_partly_set(item(), half())
+    assert not is_partly_set(item(), shown("999"))
+    assert ruling(item(stored_s=1.0), half(), TERMS) is Act.SEND
+    waits = ruling(item(stored_s=1.0, sends=1, sent_s=1.0), half(sent=True), TERMS)
+    ends = ruling(item(stored_s=301.0, sends=1, sent_s=301.0), half(sent=True), TERMS)
+    assert isinstance(waits, Word)
+    assert isinstance(ends, Word)
+    assert (waits.what, ends.what) == ("later", "succeeded")
+
+
+def test_a_cancelled_order_that_has_our_number_is_not_passed_on() -> None:
+    word = ruling(item(), shown(NUMBER, status="취소완료"), TERMS)
+    assert isinstance(word, Word)
+    assert (word.what, word.code) == ("failed", "e2040")
+
+
+def test_after_an_overwrite_only_a_later_sending_counts() -> None:
+    now = SENT_AT + dt.timedelta(seconds=100.5)
+    replaced = item(overwrite=True, tries=1)
+    assert counts_since(item(stored_s=1.0, tries=1), now) is None
+    assert counts_since(item(overwrite=True), now) is None
+    assert counts_since(replaced, now) == SENT_AT + dt.timedelta(seconds=100)
+    kept = replace(replaced, stored_s=10.0)
+    assert counts_since(kept, now) == SENT_AT + dt.timedelta(seconds=90)
+    assert counts_since(replace(kept, sent_s=12.0), now) == SENT_AT + dt.timedelta(seconds=88)
+    assert counts_since(replace(kept, sent_s=500.0), now) == SENT_AT + dt.timedelta(seconds=90)
+    assert ruling(kept, shown(NUMBER, sent=True), TERMS, counts_since(kept, now)) is Act.SEND
+    earlier = replace(kept, stored_s=101.0)
+    word = ruling(earlier, shown(NUMBER, sent=True), TERMS, counts_since(earlier, now))
+    assert isinstance(word, Word)
+    assert word.what == "succeeded"
+
+
 BUSY = Refused("e2043", "", retryable=True)
 NEVER = Refused("e2003", "", retryable=False)
 
@@ -172,6 +213,34 @@ def test_the_answer_to_passing_a_number_on(one: Item, outcome: Any, what: str, m
 def test_the_answer_to_an_instruction(outcome: Any, what: str | None) -> None:
     word = answers.instructed(item(), outcome, TERMS)
     assert (word.what if word else None) == what
+
+
+def test_an_instruction_that_is_never_confirmed_fails_in_the_end() -> None:
+    for terms in (TERMS, replace(TERMS, retry_count=0)):
+        waits = answers.instructed(item(misses=2), InDoubt("e1999"), terms)
+        ends = answers.instructed(item(misses=3), InDoubt("e1999"), terms)
+        assert waits is not None
+        assert ends is not None
+        assert (waits.what, waits.mark) == ("later", "miss")
+        assert (ends.what, ends.code) == ("failed", "e1999")
+
+
+def test_a_request_for_patience_costs_no_try_and_is_heeded() -> None:
+    busy = PlayAutoUnavailable("for orders", "http_429", "http_429", retryable=True, retry_after_s=7.0)
+    word = answers.unanswered(item(misses=9), busy, TERMS)
+    assert (word.what, word.mark, word.wait_s) == ("later", None, 7.0)
+    assert answers.unanswered(item(exposed=True), busy, TERMS).mark == "doubt"
+    heard = answers.patience(busy)
+    assert heard is not None
+    assert heard.retry_after_s == 7.0
+
+
+def test_a_surprise_ends_as_failed_only_if_nothing_may_have_been_stored() -> None:
+    error = ValueError("odd")
+    first = answers.surprised(item(), error, TERMS)
+    assert (first.what, first.code) == ("later", "surprise")
+    assert answers.surprised(item(misses=3), error, TERMS).what == "failed"
+    assert answers.surprised(item(misses=3, exposed=True), error, TERMS).what == "unresolved"
 
 
 def test_a_look_without_an_answer_is_no_end_of_what_may_have_been_stored() -> None:
