@@ -43,7 +43,7 @@ format: $(STAMP) ## put the code into its format
 	@.venv/bin/ruff format .
 
 crash: $(STAMP) ## fault injection, then the chaos run (5 minutes; SHORT=1: 2 minutes; LONG=1: 20,000 sends)
-	@.venv/bin/python -m pytest -n 2 tests/crash tests/integration/test_beat_crashes.py tests/integration/test_lost_answers.py
+	@.venv/bin/python -m pytest -n 2 -m crash
 	@.venv/bin/python -m ops.chaos $(if $(LONG),--long,$(if $(SHORT),--short)) $(if $(SEED),--seed $(SEED))
 
 bench: .venv-bench/.installed ## benchmarks, peers in the same run (15 minutes and more; FULL=1: all sizes; NAMES="burst sends": only these)

@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 Connection = psycopg.Connection[Any]
 StartVerdict = Literal["started", "duplicate", "key_used", "active", "no_account", "held", "gone", "nothing"]
 StopVerdict = Literal["cancelled", "over", "gone"]
-ChoiceVerdict = Literal["kept", "no_conflict", "gone"]
+ChoiceVerdict = Literal["kept", "no_conflict", "changed", "gone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +60,16 @@ def redrive(
 ) -> Started:
     """Take the orders up again that a run left: failed, unresolved and skipped; or one group of errors only.
 
-    Orders that wait no more (uploaded since, cancelled, without a number) stay out. Asked for
+    Orders that wait no more (uploaded since, cancelled, without a number) stay out. A dry run left nothing:
+    it is no run to take up, `start` one. Asked for
     `send_unconfirmed` alone it is a person's word to pass those on once more.
     """
     options: dict[str, Any] = {} if error_code is None else {"error_code": error_code}
     if error_code == "send_unconfirmed":
         options["send_again"] = True
     row = db.execute(
-        "SELECT s.account, EXISTS (SELECT 1 FROM tracking_upload_details d WHERE d.job_id = j.id"
+        "SELECT s.account, NOT j.dry_run AND EXISTS (SELECT 1 FROM tracking_upload_details d"
+        " WHERE d.job_id = j.id"
         " AND d.state IN ('failed', 'unresolved', 'skipped')"
         " AND (%s::text IS NULL OR d.error_code = %s))"
         " FROM tracking_upload_jobs j JOIN tracking_upload_scheduler s ON s.id = j.scheduler_id"
@@ -93,7 +95,10 @@ def cancel(db: Connection, job: int, *, who: str) -> StopVerdict:
 
 
 def keep_theirs(db: Connection, detail: int, *, who: str) -> ChoiceVerdict:
-    """A person decides a conflict for the number that PlayAuto has: the order waits no more."""
+    """A person decides a conflict for the number that PlayAuto has: the order waits no more.
+
+    `changed`: the order was given another number since; nothing was decided, the next run takes that one.
+    """
     row = db.execute("SELECT tracking_keep_theirs(%s, %s)", (detail, who)).fetchone()
     assert row is not None
     verdict: ChoiceVerdict = row[0]
@@ -101,17 +106,20 @@ def keep_theirs(db: Connection, detail: int, *, who: str) -> ChoiceVerdict:
 
 
 def use_ours(db: Connection, details: Sequence[int], *, who: str, key: str | None = None) -> Started:
-    """A person decides conflicts of one run for our numbers: a run that overwrites, of these orders alone."""
+    """A person decides conflicts of one run for our numbers: a run that overwrites, of these orders alone.
+
+    `gone`: one of them is no conflict that waits, or they are of several runs; nothing was decided.
+    """
     rows = db.execute(
-        "SELECT DISTINCT d.job_id, s.account FROM tracking_upload_details d"
+        "SELECT d.job_id, s.account, count(*) FROM tracking_upload_details d"
         " JOIN tracking_upload_jobs j ON j.id = d.job_id"
         " JOIN tracking_upload_scheduler s ON s.id = j.scheduler_id"
-        " WHERE d.id = ANY (%s) AND d.state = 'unresolved' AND d.error_code = 'conflict'",
+        " WHERE d.id = ANY (%s) AND d.state = 'unresolved' AND d.error_code = 'conflict' GROUP BY 1, 2",
         (list(details),),
     ).fetchall()
-    if len(rows) != 1:
+    if len(rows) != 1 or rows[0][2] != len(set(details)):
         return Started("gone")
-    job, account = rows[0]
+    job, account, _ = rows[0]
     options = {"details": sorted(details), "overwrite": True, "error_code": "conflict"}
     return _open(db, account, key, who, False, job, {"redrive": job, **options}, options)
 

@@ -54,7 +54,6 @@ class Item:
     """One order of a chunk, as the ledger knows it. Times are seconds ago.
 
     exposed   a request of ours may have reached PlayAuto, and nobody knows what became of it
-    refused   a callback claimed that passing it on failed
     """
 
     chunk: int
@@ -72,7 +71,6 @@ class Item:
     sends: int
     sent_s: float | None
     overwrite: bool
-    refused: bool
     error_code: str | None
 
 

@@ -180,7 +180,8 @@ SELECT d.id AS detail_id, d.job_id, s.account, d.order_no, d.bundle_no, d.carrie
  WHERE d.error_code = 'conflict' AND d.state = 'unresolved'
    AND (%(job)s::bigint IS NULL OR d.job_id = %(job)s)
    AND (%(account)s::text IS NULL OR s.account = %(account)s) AND d.id > %(after)s
-   AND NOT EXISTS (SELECT 1 FROM tracking_upload_details n WHERE n.order_id = d.order_id AND n.id > d.id)
+   AND NOT EXISTS (SELECT 1 FROM tracking_upload_details n JOIN tracking_upload_jobs m ON m.id = n.job_id
+                    WHERE n.order_id = d.order_id AND n.id > d.id AND NOT m.dry_run)
    AND EXISTS (SELECT 1 FROM orders o WHERE o.id = d.order_id AND order_pending(o))
  ORDER BY d.id LIMIT %(limit)s"""
 _ACCOUNT: Final = """

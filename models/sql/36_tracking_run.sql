@@ -2,6 +2,16 @@
 -- still missing. A chunk's id is its fence. Whoever lost its chunk changes nothing any more: the orders go to another chunk, which looks first, so no evidence is lost by that.
 -- Every command takes a set. Locks in this order: slot, job, chunk, details by id, orders by id; a job's counts are the last write of a transaction that ends orders.
 
+-- A tracking number as the API takes it, for comparisons; `models.tracking.numbers.normalise` in Python.
+CREATE OR REPLACE FUNCTION tracking_plain(number text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT upper(regexp_replace(normalize(number, NFKC), '[^0-9A-Za-z]', '', 'g')) $$;
+
+-- The run that an account is in: its own, one of an account of this name before it, or one of another account that uses the settings' login as it does. PlayAuto sees one seller then, and
+-- two runs of one seller would pass a parcel on twice. Call it with the lock on openings held.
+CREATE OR REPLACE FUNCTION tracking_live_run(s tracking_upload_scheduler) RETURNS bigint LANGUAGE sql STABLE AS $$
+  SELECT j.id FROM tracking_upload_jobs j JOIN tracking_upload_scheduler k ON k.id = j.scheduler_id
+   WHERE j.status IN ('pending', 'running') AND NOT j.dry_run AND (k.id = s.id OR j.options ->> 'account' = s.account OR (k.credentials IS NULL AND s.credentials IS NULL)) LIMIT 1 $$;
+
 -- How an account uploads, as it was when the run began.
 CREATE OR REPLACE FUNCTION tracking_options(s tracking_upload_scheduler) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
   SELECT jsonb_build_object('account', s.account, 'instruct', s.instruct, 'send_to_shop', s.send_to_shop, 'change_complete', s.change_complete, 'overwrite', s.overwrite,
@@ -10,19 +20,21 @@ CREATE OR REPLACE FUNCTION tracking_options(s tracking_upload_scheduler) RETURNS
 -- A run by hand, or a redrive. Verdicts: started | duplicate (same key, same body) | key_used (same key, another body) | active (`job` runs) | no_account | held.
 CREATE OR REPLACE FUNCTION tracking_open(p_account text, p_key text, p_digest text, p_who text, p_dry boolean, p_from bigint, p_options jsonb)
 RETURNS TABLE (verdict text, job bigint) LANGUAGE plpgsql AS $$
-DECLARE s tracking_upload_scheduler; j tracking_upload_jobs; t timestamptz; made bigint;
+DECLARE s tracking_upload_scheduler; j tracking_upload_jobs; t timestamptz; made bigint; live bigint;
 BEGIN
+  PERFORM pg_advisory_xact_lock(hashtext('jeongsi.tracking_open'));
   SELECT * INTO s FROM tracking_upload_scheduler x WHERE x.account = p_account AND x.deleted_at IS NULL;
   IF s.id IS NULL THEN RETURN QUERY SELECT 'no_account', NULL::bigint; RETURN; END IF;
   IF ledger_held() THEN RETURN QUERY SELECT 'held', NULL::bigint; RETURN; END IF;
   t := ledger_now();
-  INSERT INTO tracking_upload_jobs (scheduler_id, job_type, status, started_at, created_at, idem_key, requested_by, dry_run, redrive_of, options)
-    VALUES (s.id, 'manual', 'running', t, t, p_key, p_who, p_dry, p_from, tracking_options(s) || p_options || jsonb_build_object('digest', p_digest))
-    ON CONFLICT DO NOTHING RETURNING id INTO made;
-  IF made IS NOT NULL THEN PERFORM pg_notify('jeongsi_tracking', ''); RETURN QUERY SELECT 'started', made; RETURN; END IF;
   SELECT * INTO j FROM tracking_upload_jobs x WHERE x.idem_key = p_key;
   IF j.id IS NOT NULL THEN RETURN QUERY SELECT CASE WHEN j.options ->> 'digest' = p_digest THEN 'duplicate' ELSE 'key_used' END, j.id; RETURN; END IF;
-  RETURN QUERY SELECT 'active', (SELECT x.id FROM tracking_upload_jobs x WHERE x.scheduler_id = s.id AND x.status IN ('pending', 'running') AND NOT x.dry_run);
+  live := tracking_live_run(s);
+  IF live IS NOT NULL AND NOT p_dry THEN RETURN QUERY SELECT 'active', live; RETURN; END IF;
+  INSERT INTO tracking_upload_jobs (scheduler_id, job_type, status, started_at, created_at, idem_key, requested_by, dry_run, redrive_of, options)
+    VALUES (s.id, 'manual', 'running', t, t, p_key, p_who, p_dry, p_from, tracking_options(s) || p_options || jsonb_build_object('digest', p_digest)) RETURNING id INTO made;
+  PERFORM pg_notify('jeongsi_tracking', '');
+  RETURN QUERY SELECT 'started', made;
 END $$;
 
 -- The slot of a run: it stays leased while the run runs, so that beats take it back and tell of it again if every worker is gone. `exposed` keeps edits from calling it off.
@@ -37,8 +49,9 @@ END $$;
 -- The run of a slot. Verdicts: started | resumed (`job` runs, the slot is held again) | running (somebody holds it) | active (another run of the account: `job`) | early | over | gone | held.
 CREATE OR REPLACE FUNCTION tracking_open_slot(p_sid bigint, p_sat timestamptz, p_owner uuid, p_ttl interval)
 RETURNS TABLE (verdict text, job bigint, wait_ms double precision) LANGUAGE plpgsql AS $$
-DECLARE s slots; k tracking_upload_scheduler; j tracking_upload_jobs; t timestamptz; made bigint; name text := slot_public_id(p_sid, p_sat);
+DECLARE s slots; k tracking_upload_scheduler; j tracking_upload_jobs; t timestamptz; made bigint; live bigint; name text := slot_public_id(p_sid, p_sat);
 BEGIN
+  PERFORM pg_advisory_xact_lock(hashtext('jeongsi.tracking_open'));
   SELECT * INTO s FROM slots x WHERE x.schedule_id = p_sid AND x.slot_at = p_sat FOR UPDATE;
   t := ledger_now();
   SELECT * INTO j FROM tracking_upload_jobs x WHERE x.slot_id = name;
@@ -55,10 +68,10 @@ BEGIN
   END IF;
   IF s.cancel_requested OR s.finish_by < t OR (s.admitted_at IS NULL AND s.start_by < t) THEN RETURN QUERY SELECT 'over', NULL::bigint, 0.0::float8; RETURN; END IF;
   SELECT * INTO k FROM tracking_upload_scheduler x WHERE x.id = p_sid;
+  live := tracking_live_run(k);
+  IF live IS NOT NULL THEN RETURN QUERY SELECT 'active', live, 0.0::float8; RETURN; END IF;   -- the slot stays queued and is told of again, until its own time is over
   INSERT INTO tracking_upload_jobs (scheduler_id, job_type, status, started_at, created_at, slot_id, requested_by, options)
-    VALUES (p_sid, 'scheduled', 'running', t, t, name, 'schedule', tracking_options(k)) ON CONFLICT DO NOTHING RETURNING id INTO made;
-  IF made IS NULL THEN   -- the slot stays queued and is told of again, until its own time is over
-    RETURN QUERY SELECT 'active', (SELECT x.id FROM tracking_upload_jobs x WHERE x.scheduler_id = p_sid AND x.status IN ('pending', 'running') AND NOT x.dry_run), 0.0::float8; RETURN; END IF;
+    VALUES (p_sid, 'scheduled', 'running', t, t, name, 'schedule', tracking_options(k)) RETURNING id INTO made;
   PERFORM tracking_slot_hold(p_sid, p_sat, p_owner, p_ttl);
   RETURN QUERY SELECT 'started', made, 0.0::float8;
 END $$;
@@ -94,14 +107,15 @@ BEGIN
   END IF;
   n := coalesce(cardinality(ats), 0); upto := ats[n];
   INSERT INTO tracking_upload_details (job_id, order_id, order_no, carrier_code, tracking_number, bundle_no, step, not_before, created_at, overwrite, sends, send_at)
-    SELECT j.id, o.id, o.order_no, o.carrier_code, o.tracking_number, o.bundle_no, CASE WHEN (j.options ->> 'instruct')::boolean THEN 'instruct' ELSE 'set' END, t, t,
+    SELECT j.id, o.id, o.order_no, btrim(o.carrier_code), o.tracking_number, btrim(o.bundle_no), CASE WHEN (j.options ->> 'instruct')::boolean THEN 'instruct' ELSE 'set' END, t, t,
            coalesce((j.options ->> 'overwrite')::boolean, false), coalesce(b.sends, 0), b.send_at
       FROM unnest(ats, ids) l(at, order_id) JOIN orders o ON o.id = l.order_id
-      LEFT JOIN LATERAL (SELECT d.sends, d.send_at FROM tracking_upload_details d WHERE d.order_id = o.id AND d.tracking_number = o.tracking_number AND d.bundle_no = o.bundle_no
-        AND NOT coalesce((j.options ->> 'send_again')::boolean, false) ORDER BY d.id DESC LIMIT 1) b ON true
+      LEFT JOIN LATERAL (SELECT max(d.sends) AS sends, max(d.send_at) AS send_at FROM tracking_upload_details d JOIN tracking_upload_jobs e ON e.id = d.job_id AND NOT e.dry_run
+        WHERE d.order_id = o.id AND tracking_plain(d.tracking_number) = tracking_plain(o.tracking_number) AND d.bundle_no = btrim(o.bundle_no)
+          AND NOT coalesce((j.options ->> 'send_again')::boolean, false)) b ON true
      WHERE order_pending(o) AND o.account = k.account ORDER BY l.at ON CONFLICT DO NOTHING;
   IF n < p_limit THEN   -- one parcel has one number: PlayAuto would keep whichever comes first; and its orders go together
-    WITH several AS (SELECT d.bundle_no, min(d.carrier_code) <> max(d.carrier_code) OR min(upper(regexp_replace(d.tracking_number, '[^0-9A-Za-z]', '', 'g'))) <> max(upper(regexp_replace(d.tracking_number, '[^0-9A-Za-z]', '', 'g'))) AS differ
+    WITH several AS (SELECT d.bundle_no, min(d.carrier_code) <> max(d.carrier_code) OR min(tracking_plain(d.tracking_number)) <> max(tracking_plain(d.tracking_number)) AS differ
         FROM tracking_upload_details d WHERE d.job_id = j.id AND d.bundle_no <> '' GROUP BY 1 HAVING count(*) > 1),
     u AS (UPDATE tracking_upload_details d SET shared = true, state = CASE WHEN differ THEN 'failed' ELSE d.state END, error_code = CASE WHEN differ THEN 'e2006' END,
         error_message = CASE WHEN differ THEN 'the orders of one parcel have different carriers or numbers' END, ended_at = CASE WHEN differ THEN t END
@@ -113,31 +127,61 @@ BEGIN
   RETURN QUERY SELECT CASE WHEN n < p_limit THEN 'filled' ELSE 'more' END, n;
 END $$;
 
+-- Orders that were cancelled, corrected or moved after they were laid down, and of which nothing has begun, are left out: `withdrawn` (it waits no more), `changed` (the next run takes it as
+-- it is by then). Answers them, NULL if there is none.
+CREATE OR REPLACE FUNCTION tracking_drop_changed(p_job bigint, p_ids bigint[], t timestamptz) RETURNS bigint[] LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE found bigint[];
+BEGIN
+  WITH c AS (SELECT d.id, o.id IS NULL OR NOT order_pending(o) OR o.account <> j.options ->> 'account' AS withdrawn,
+      tracking_plain(o.tracking_number) <> tracking_plain(d.tracking_number) OR btrim(o.carrier_code) <> d.carrier_code OR coalesce(btrim(o.bundle_no), '') <> coalesce(d.bundle_no, '') AS changed
+      FROM tracking_upload_jobs j CROSS JOIN unnest(p_ids) u(id)
+        CROSS JOIN LATERAL (SELECT d.* FROM tracking_upload_details d WHERE d.id = u.id AND d.tries = 0 AND NOT d.exposed AND d.stored_at IS NULL OFFSET 0) d
+        LEFT JOIN orders o ON o.id = d.order_id WHERE j.id = p_job),
+  e AS (UPDATE tracking_upload_details d SET state = 'skipped', ended_at = t, error_code = CASE WHEN c.withdrawn THEN 'withdrawn' ELSE 'changed' END,
+      error_message = CASE WHEN c.withdrawn THEN 'it waits no more: cancelled, uploaded, moved or deleted since the run began' ELSE 'its number, carrier or parcel was changed since the run began; the next run takes it' END
+    FROM c WHERE d.id = c.id AND (c.withdrawn OR c.changed) RETURNING d.id)
+  SELECT array_agg(e.id) INTO found FROM e;
+  RETURN found;
+END $$;
+
 -- Take up to p_limit orders that are due, as a chunk of its own, and whatever else of their parcels waits.
 -- Scans and hash joins off: planned while a run is small, they would walk through all of it for every chunk (see the head of 40_worker.sql).
 CREATE OR REPLACE FUNCTION tracking_claim(p_job bigint, p_owner uuid, p_ttl interval, p_limit int)
 RETURNS TABLE (chunk bigint, id bigint, order_no text, bundle_no text, carrier_code text, tracking_number text, step text, tries int, misses int, looks int, exposed boolean,
-  stored_s double precision, sends int, sent_s double precision, overwrite boolean, refused boolean, error_code text) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+  stored_s double precision, sends int, sent_s double precision, overwrite boolean, error_code text) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
-DECLARE t timestamptz; ids bigint[]; made bigint; shares boolean;
+DECLARE t timestamptz; ids bigint[]; gone bigint[]; made bigint; shares boolean; jumped timestamptz; dropped int := 0;
 BEGIN
   IF ledger_held() OR NOT EXISTS (SELECT 1 FROM tracking_upload_jobs j WHERE j.id = p_job AND j.status = 'running' AND j.filled AND NOT j.cancel_requested) THEN RETURN; END IF;
   shares := EXISTS (SELECT 1 FROM tracking_upload_details d WHERE d.job_id = p_job AND d.shared);
   IF shares THEN PERFORM pg_advisory_xact_lock(hashtext('jeongsi.tracking_claim'), (p_job % 2000000000)::int); END IF;   -- else two claims part a parcel between them
   t := ledger_now();
-  SELECT array_agg(c.id ORDER BY c.id) INTO ids FROM (SELECT d.id FROM tracking_upload_details d WHERE d.job_id = p_job AND d.state = 'pending' AND d.not_before <= t
-    ORDER BY d.not_before, d.id LIMIT p_limit FOR UPDATE SKIP LOCKED) c;
-  IF ids IS NULL THEN RETURN; END IF;
-  IF shares THEN   -- the rest of their parcels, due or not
-    SELECT array_agg(DISTINCT c.id ORDER BY c.id) INTO ids FROM (SELECT unnest(ids) AS id UNION ALL SELECT e.id FROM unnest(ids) u(id)
-      CROSS JOIN LATERAL (SELECT d.bundle_no FROM tracking_upload_details d WHERE d.id = u.id AND d.shared OFFSET 0) d
-      CROSS JOIN LATERAL (SELECT e.id FROM tracking_upload_details e WHERE e.job_id = p_job AND e.shared AND e.bundle_no = d.bundle_no AND e.state || '' = 'pending' OFFSET 0) e) c;
+  LOOP
+    SELECT array_agg(c.id ORDER BY c.id) INTO ids FROM (SELECT d.id FROM tracking_upload_details d WHERE d.job_id = p_job AND d.state = 'pending' AND d.not_before <= t
+      ORDER BY d.not_before, d.id LIMIT p_limit FOR UPDATE SKIP LOCKED) c;
+    EXIT WHEN ids IS NULL;
+    IF shares THEN   -- the rest of their parcels, due or not
+      SELECT array_agg(DISTINCT c.id ORDER BY c.id) INTO ids FROM (SELECT unnest(ids) AS id UNION ALL SELECT e.id FROM unnest(ids) u(id)
+        CROSS JOIN LATERAL (SELECT d.bundle_no FROM tracking_upload_details d WHERE d.id = u.id AND d.shared OFFSET 0) d
+        CROSS JOIN LATERAL (SELECT e.id FROM tracking_upload_details e WHERE e.job_id = p_job AND e.shared AND e.bundle_no = d.bundle_no AND e.state || '' = 'pending' OFFSET 0) e) c;
+    END IF;
+    gone := tracking_drop_changed(p_job, ids, t);
+    EXIT WHEN gone IS NULL;
+    dropped := dropped + cardinality(gone);
+    ids := ARRAY(SELECT u.id FROM unnest(ids) u(id) WHERE u.id <> ALL (gone) ORDER BY 1);
+    EXIT WHEN ids <> '{}';
+  END LOOP;
+  IF dropped > 0 THEN
+    UPDATE tracking_upload_jobs j SET skipped_count = j.skipped_count + dropped WHERE j.id = p_job;
   END IF;
+  IF ids IS NULL OR ids = '{}' THEN RETURN; END IF;
+  -- A step ahead of the clock is no time in which PlayAuto could have done anything (`settling_from`).
+  jumped := (SELECT max(i.at) FROM incidents i WHERE i.kind = 'clock_jumped' AND i.at BETWEEN t - interval '1 day' AND t);
   INSERT INTO tracking_chunks (job_id, details, owner, lease_until, made_at) VALUES (p_job, ids, p_owner, t + p_ttl, t) RETURNING tracking_chunks.id INTO made;
   RETURN QUERY WITH u AS (UPDATE tracking_upload_details d SET state = 'leased', owner = p_owner, lease_until = t + p_ttl, fence = made WHERE d.id = ANY (ids) RETURNING d.*)
     SELECT made, u.id, u.order_no, u.bundle_no, u.carrier_code, u.tracking_number, u.step, u.tries::int, u.misses::int, u.looks::int, u.exposed,
-           extract(epoch FROM t - u.stored_at)::float8, u.sends::int, extract(epoch FROM t - u.send_at)::float8, u.overwrite,
-           u.sends > 0 AND EXISTS (SELECT 1 FROM tracking_works w WHERE w.job_id = p_job AND w.said = 'failed' AND w.begun_at >= u.send_at AND u.id = ANY (w.details)), u.error_code
+           extract(epoch FROM t - CASE WHEN u.stored_at IS NOT NULL THEN greatest(u.stored_at, jumped) END)::float8, u.sends::int,
+           extract(epoch FROM t - CASE WHEN u.send_at IS NOT NULL THEN greatest(u.send_at, jumped) END)::float8, u.overwrite, u.error_code
       FROM u ORDER BY u.id;
 END $$;
 
@@ -157,10 +201,14 @@ BEGIN
   RETURN 'go';
 END $$;
 
+-- What PlayAuto's newest callback said of passing an order on, if it said that it failed. Nobody signs it, so it is a word for people.
+CREATE OR REPLACE FUNCTION tracking_last_word(d tracking_upload_details) RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT 'PlayAuto said: ' || array_to_string(w.messages, ' ') FROM tracking_works w WHERE w.job_id = d.job_id AND w.said = 'failed' AND d.id = ANY (w.details) AND w.messages <> '{}' ORDER BY w.begun_at DESC LIMIT 1 $$;
+
 -- What became of orders of a chunk. p_what: stay (the chunk goes on with them) | later | succeeded | failed | unresolved | skipped. p_mark: stored (PlayAuto has our number) | doubt (nobody
 -- knows what became of the request) | unsent (it is proven that it was not passed on) | miss (a question without an answer) | look (looked, and not there yet) | NULL. p_last: the chunk is done. Answers false if the chunk is not ours any more.
 CREATE OR REPLACE FUNCTION tracking_record(p_chunk bigint, p_owner uuid, p_ids bigint[], p_what text[], p_mark text[], p_step text[], p_wait interval[], p_code text[], p_message text[], p_evidence jsonb[],
-  p_last boolean) RETURNS boolean LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+  p_last boolean) RETURNS boolean LANGUAGE plpgsql SET lock_timeout = '20s' SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE c tracking_chunks; t timestamptz; dry boolean; good int; bad int; left_out int;
 BEGIN
   SELECT * INTO c FROM tracking_chunks x WHERE x.id = p_chunk FOR UPDATE;
@@ -175,14 +223,15 @@ BEGIN
       owner = CASE i.what WHEN 'stay' THEN d.owner END, lease_until = CASE i.what WHEN 'stay' THEN d.lease_until END,
       not_before = CASE i.what WHEN 'later' THEN t + i.wait ELSE d.not_before END,
       exposed = coalesce(i.mark, '') = 'doubt' OR (coalesce(i.mark, '') = 'miss' AND d.exposed),
-      misses = CASE WHEN i.mark IN ('miss', 'unsent') THEN d.misses + 1 ELSE 0 END, sends = greatest(d.sends - CASE i.mark WHEN 'unsent' THEN 1 ELSE 0 END, 0), looks = CASE WHEN i.mark = 'look' THEN d.looks + 1 ELSE d.looks END,
+      deaths = 0, misses = CASE WHEN i.mark IN ('miss', 'unsent') OR (i.mark = 'doubt' AND d.step = 'instruct') THEN d.misses + 1 ELSE 0 END, sends = greatest(d.sends - CASE i.mark WHEN 'unsent' THEN 1 ELSE 0 END, 0), looks = CASE WHEN i.mark = 'look' THEN d.looks + 1 ELSE d.looks END,
       stored_at = CASE WHEN i.mark IN ('stored', 'unsent') THEN coalesce(d.stored_at, t) ELSE d.stored_at END,
-      error_code = i.code, error_message = i.message, evidence = coalesce(i.evidence, d.evidence),
+      error_code = i.code, error_message = CASE WHEN i.code = 'send_unconfirmed' THEN concat_ws(': ', i.message, tracking_last_word(d)) ELSE i.message END, evidence = coalesce(i.evidence, d.evidence),
       uploaded_at = CASE i.what WHEN 'succeeded' THEN t END, ended_at = CASE WHEN i.what IN ('stay', 'later') THEN NULL ELSE t END
     FROM unnest(p_ids, p_what, p_mark, p_step, p_wait, p_code, p_message, p_evidence) i(id, what, mark, step, wait, code, message, evidence)
-   WHERE d.id = i.id AND d.state = 'leased' AND d.fence = p_chunk RETURNING d.state, d.order_id, d.tracking_number, d.carrier_code),
+   WHERE d.id = i.id AND d.state = 'leased' AND d.fence = p_chunk RETURNING d.state, d.order_id, d.tracking_number, d.carrier_code, d.bundle_no),
   o AS (UPDATE orders o SET playauto_uploaded = 1, uploaded_at = t, updated_at = t FROM u   -- one that was given another number meanwhile still waits
-    WHERE NOT dry AND u.state = 'succeeded' AND o.id = u.order_id AND o.playauto_uploaded = 0 AND o.tracking_number = u.tracking_number AND o.carrier_code = u.carrier_code)
+    WHERE NOT dry AND u.state = 'succeeded' AND o.id = u.order_id AND o.playauto_uploaded = 0 AND tracking_plain(o.tracking_number) = tracking_plain(u.tracking_number) AND btrim(o.carrier_code) = u.carrier_code
+      AND coalesce(btrim(o.bundle_no), '') = coalesce(u.bundle_no, ''))
   SELECT count(*) FILTER (WHERE u.state = 'succeeded'), count(*) FILTER (WHERE u.state IN ('failed', 'unresolved')), count(*) FILTER (WHERE u.state = 'skipped') INTO good, bad, left_out FROM u;
   IF p_last THEN DELETE FROM tracking_chunks x WHERE x.id = p_chunk; END IF;
   IF good + bad + left_out = 0 THEN RETURN true; END IF;
@@ -217,15 +266,16 @@ BEGIN
   GET DIAGNOSTICS n = ROW_COUNT; RETURN n;
 END $$;
 
--- Take back the chunks of the dead. Their orders are due at once; whoever takes them up looks what PlayAuto has. Nine deaths before anything was sent: poison.
+-- Take back the chunks of the dead. Their orders are due at once; whoever takes them up looks what PlayAuto has. Nine in a row: poison.
 CREATE OR REPLACE FUNCTION tracking_reap(p_limit int) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE c tracking_chunks; n int := 0; bad int; t timestamptz := ledger_now();
 BEGIN
   IF ledger_held() THEN RETURN 0; END IF;
   FOR c IN SELECT * FROM tracking_chunks x WHERE x.lease_until < t ORDER BY x.lease_until LIMIT p_limit FOR UPDATE SKIP LOCKED LOOP
-    WITH u AS (UPDATE tracking_upload_details d SET owner = NULL, lease_until = NULL, not_before = t, misses = d.misses + 1,
-        state = CASE WHEN d.misses >= 8 THEN CASE WHEN d.exposed THEN 'unresolved' ELSE 'failed' END ELSE 'pending' END,
-        error_code = CASE WHEN d.misses >= 8 THEN 'poison' ELSE d.error_code END, ended_at = CASE WHEN d.misses >= 8 THEN t END
+    WITH u AS (UPDATE tracking_upload_details d SET owner = NULL, lease_until = NULL, not_before = t, deaths = d.deaths + 1,
+        state = CASE WHEN d.deaths >= 8 THEN CASE WHEN d.exposed THEN 'unresolved' ELSE 'failed' END ELSE 'pending' END,
+        error_code = CASE WHEN d.deaths >= 8 THEN 'poison' ELSE d.error_code END, ended_at = CASE WHEN d.deaths >= 8 THEN t END,
+        error_message = CASE WHEN d.deaths >= 8 THEN 'nine workers in a row died, or gave up, while they had it; look into their logs, then redrive it' ELSE d.error_message END
       WHERE d.id = ANY (c.details) AND d.state = 'leased' AND d.fence = c.id RETURNING d.state)
     SELECT count(*) FILTER (WHERE state <> 'pending') INTO bad FROM u;
     IF bad > 0 THEN UPDATE tracking_upload_jobs j SET failed_count = j.failed_count + bad WHERE j.id = c.job_id; END IF;
@@ -298,7 +348,7 @@ END $$;
 CREATE OR REPLACE FUNCTION tracking_due_slots(p_limit int) RETURNS TABLE (sid bigint, sat timestamptz) LANGUAGE sql STABLE AS $$
   SELECT s.schedule_id, s.slot_at FROM slots s WHERE s.state = 'queued' AND s.kind = 'tracking' AND s.not_before <= ledger_now() AND NOT ledger_held() LIMIT p_limit $$;
 
--- A conflict, and the person keeps PlayAuto's number: the order waits no more. Verdicts: kept | no_conflict | gone.
+-- A conflict, and the person keeps PlayAuto's number: the order waits no more. Verdicts: kept | no_conflict | changed (the order has another number by now) | gone.
 CREATE OR REPLACE FUNCTION tracking_keep_theirs(p_detail bigint, p_who text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE d tracking_upload_details; t timestamptz := ledger_now(); j bigint;
 BEGIN
@@ -307,8 +357,9 @@ BEGIN
   PERFORM 1 FROM tracking_upload_jobs x WHERE x.id = j FOR UPDATE;
   SELECT * INTO d FROM tracking_upload_details x WHERE x.id = p_detail FOR UPDATE;
   IF d.state <> 'unresolved' OR d.error_code IS DISTINCT FROM 'conflict' THEN RETURN 'no_conflict'; END IF;
+  IF NOT EXISTS (SELECT 1 FROM orders o WHERE o.id = d.order_id AND tracking_plain(o.tracking_number) = tracking_plain(d.tracking_number)) THEN RETURN 'changed'; END IF;
   UPDATE tracking_upload_details x SET state = 'skipped', error_code = 'kept_theirs', error_message = 'PlayAuto''s number was kept by ' || p_who, evidence = coalesce(x.evidence, '{}') || jsonb_build_object('chosen_by', p_who, 'chosen_at', t) WHERE x.id = p_detail;
-  UPDATE orders o SET playauto_uploaded = 1, uploaded_at = t, updated_at = t WHERE o.id = d.order_id AND o.playauto_uploaded = 0 AND o.tracking_number = d.tracking_number;
+  UPDATE orders o SET playauto_uploaded = 1, uploaded_at = t, updated_at = t WHERE o.id = d.order_id AND o.playauto_uploaded = 0;
   UPDATE tracking_upload_jobs x SET failed_count = greatest(x.failed_count - 1, 0), skipped_count = x.skipped_count + 1 WHERE x.id = d.job_id;
   RETURN 'kept';
 END $$;

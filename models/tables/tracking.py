@@ -182,6 +182,8 @@ class TrackingDetail(Base):
     overwrite: Mapped[bool] = mapped_column(server_default=text("false"))
     #: Another order of the run lies in the same parcel: they go in the same requests.
     shared: Mapped[bool] = mapped_column(server_default=text("false"))
+    #: Workers in a row that died with it.
+    deaths: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     __table_args__ = (
         UniqueConstraint("job_id", "order_id", name="tracking_upload_details_order_key"),
         Index(

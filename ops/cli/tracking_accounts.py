@@ -171,7 +171,12 @@ def delete(name: Name, yes: Yes = False, who: As = None) -> None:
         delete_account(db, name, acting(who))
         forget_targets(db, name)
     waits = f" {found.waiting} orders wait on; nothing uploads them." if found.waiting else ""
-    say(f"Account {name} is deleted.{_goes_on(found)}{waits}")
+    ends = (
+        " Its run ends, and what it has not done waits."
+        if found.last_job and found.last_job.completed_at is None
+        else ""
+    )
+    say(f"Account {name} is deleted.{ends}{waits}")
 
 
 @app.command(epilog=example("jeongsi tracking account check", "jeongsi tracking account check brand --json"))

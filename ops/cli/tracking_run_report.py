@@ -163,6 +163,8 @@ def _groups(one: Job, groups: Sequence[ErrorGroup]) -> None:
     )  # fmt: skip
     if one.completed_at is not None and not one.dry_run:
         say(f"Take them up again: `jeongsi tracking redrive {one.id}`, or one group with --error.")
+        if any(group.error_code == "send_unconfirmed" for group in wrong):
+            say("`send_unconfirmed` is passed on once more only if it is asked for by --error.")
 
 
 def _orders(lines: Sequence[Detail], limit: int) -> None:

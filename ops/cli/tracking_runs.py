@@ -32,7 +32,7 @@ def run(
 ) -> None:  # fmt: skip
     """Upload an account's waiting orders now, and watch it. Ctrl-C ends the watching, not the run.
 
-    Ends with 0 if every order was uploaded and confirmed, 1 if one was not, 2 if it could not begin.
+    Ends with 0 if every order was uploaded and confirmed, 1 if one was not or it cannot begin now.
     """
     from models.ledger.tracking import start
 
@@ -126,11 +126,14 @@ def decide(
             started = use_ours(db, lines, who=name)
         else:
             with db.transaction():  # all or none
-                refused = [line for line in lines if keep_theirs(db, line, who=name) != "kept"]
+                said = {line: keep_theirs(db, line, who=name) for line in lines}
+                refused = [line for line, verdict in said.items() if verdict != "kept"]
                 if refused:
                     raise BadInput(
                         f"No conflict that waits: {', '.join(map(str, refused))}. Nothing was decided.",
-                        "See `jeongsi tracking conflicts`.",
+                        "An order that was given another number since is for the next run."
+                        if "changed" in said.values()
+                        else "See `jeongsi tracking conflicts`.",
                     )
     if not ours:
         say(f"PlayAuto's number is kept for {_orders(len(lines))}; they wait no more.")

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from gateways.errors import PlayAutoNotConfigured
 from gateways.playauto.accounts import account_of, client_for
 from gateways.playauto.client import Client
 from gateways.playauto.values import Account
@@ -25,5 +26,17 @@ def login_of(db: psycopg.Connection[Any], account: str) -> Account:
 
 
 def client_of(account: str) -> Client:
-    """The account's client. Raises as `login_of`, and psycopg.Error if the ledger is away."""
-    return client_for(database.retrying(lambda db: login_of(db, account)))
+    """The account's client. Raises as `login_of`, PlayAutoNotConfigured for an account that was deleted (the
+    settings' login may be another seller's), and psycopg.Error if the ledger is away."""
+    return client_for(database.retrying(lambda db: _login_now(db, account)))
+
+
+def _login_now(db: psycopg.Connection[Any], account: str) -> Account:
+    row = db.execute(
+        "SELECT 1 FROM tracking_upload_scheduler WHERE account = %s AND deleted_at IS NULL", (account,)
+    ).fetchone()
+    if row is None:
+        raise PlayAutoNotConfigured(
+            f"the account {account!r} was deleted or renamed in the middle of its run"
+        )
+    return login_of(db, account)

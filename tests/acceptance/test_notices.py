@@ -137,6 +137,7 @@ def lateness(promises: Promises, hinting: Hinting, name: str) -> float:
     return spans[len(spans) // 2]
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize(("failpoint", "shown"), [("notice.taken", 1), ("notice.answered", 2)])
 def test_a_worker_killed_on_the_way_loses_no_notice_and_repeats_it_once_at_most(
     db: psycopg.Connection[Any], processes: Processes, emulator: Emulator, failpoint: str, shown: int
@@ -154,6 +155,7 @@ def test_a_worker_killed_on_the_way_loses_no_notice_and_repeats_it_once_at_most(
     assert len(texts(emulator)) == shown
 
 
+@pytest.mark.crash
 def test_postgres_away_is_told_directly(
     own_env: dict[str, str], own_servers: Any, processes: Processes, emulator: Emulator
 ) -> None:

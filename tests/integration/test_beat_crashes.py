@@ -21,6 +21,8 @@ from tests.support.processes import Processes
 from tests.support.waiting import eventually
 from workers.application import make_app
 
+pytestmark = pytest.mark.crash
+
 FAST = {
     "JEONGSI_REPUBLISH_S": "0.3",
     "JEONGSI_REPUBLISH_PREPARED_S": "0.2",

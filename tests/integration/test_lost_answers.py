@@ -16,6 +16,8 @@ from tasks.attempt import send_slot
 from tests.support.sending import Sending
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.crash
+
 
 @pytest.fixture
 def proxy(scaled_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[TcpProxy]:

@@ -295,7 +295,11 @@ def test_a_callback_only_says_when_to_look(world: World) -> None:
     assert claim(world, job) == []
     assert tracking.heard(world.db, "W1", "failed", ["로그인 실패"]) == 1
     (item,) = claim(world, job)
-    assert (item.sends, item.refused) == (1, True)
+    assert item.sends == 1
+    word = Word(item.id, "unresolved", code="send_unconfirmed", message="nobody saw it")
+    worker.record(world.db, item.chunk, ME, [word], last=True)
+    (left,) = queries.errors(world.db, job)
+    assert left.message == "nobody saw it: PlayAuto said: 로그인 실패"
 
 
 def test_a_slot_begins_one_run_and_ends_as_it_does(world: World) -> None:

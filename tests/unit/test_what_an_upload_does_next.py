@@ -29,7 +29,7 @@ NUMBER = "123456789012"
 ITEM = Item(
     chunk=1, id=7, order_no="A", bundle_no="B", carrier_code="4", tracking_number="1234-5678-9012",
     step="set", tries=0, misses=0, looks=0, exposed=False, stored_s=None, sends=0, sent_s=None,
-    overwrite=False, refused=False, error_code=None,
+    overwrite=False, error_code=None,
 )  # fmt: skip
 SENT_AT = dt.datetime(2026, 11, 27, tzinfo=dt.UTC)
 
@@ -65,7 +65,6 @@ def test_what_is_missing_is_requested(one: Item, orders: list[Order], next_: Act
     [
         (item(), shown(NUMBER, sent=True), "succeeded", None),
         (item(sends=1, sent_s=5.0), shown(NUMBER), "later", None),
-        (item(sends=1, sent_s=5.0, refused=True), shown(NUMBER), "later", None),
         (item(sends=2, sent_s=301.0), shown(NUMBER), "unresolved", "send_unconfirmed"),
         (item(), shown("999"), "unresolved", "conflict"),
         (item(), shown(NUMBER, of="5"), "unresolved", "conflict"),
