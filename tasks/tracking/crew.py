@@ -120,12 +120,15 @@ class Crew:
         for slot in database.retrying(ledger.due_slots):
             self.open(slot)
         live = database.retrying(ledger.agenda)
+        # A step of it each round: the threads may be in other runs for long, and leases are to be renewed.
+        ending = [close(one.job) for one in live if one.stopping]
         self._show(live)
         if live:
             with self._guard:
                 self._live, self._round = live, self._round + 1
                 self._guard.notify_all()
-        due = [one.due_in_s for one in live if one.due_in_s is not None]
+        due = [one.due_in_s for one in live if one.due_in_s is not None and not one.stopping]
+        due += [0.0] * ending.count("more")
         return min([ROUND_S, *(max(one, 0.05) for one in due)])
 
     def _renew(self) -> None:
@@ -159,14 +162,26 @@ class Crew:
             with self._guard:
                 self._guard.wait_for(lambda: self._round > seen or self.stopping.is_set())  # noqa: B023
                 seen, live = self._round, list(self._live)
-            turn = number % len(live) if live else 0
-            for one in (*live[turn:], *live[:turn]):  # so that a long run does not hold all threads
-                self._guarded(f"upload run {one.job}", lambda one=one: self._drive(one))  # type: ignore[misc]
+            turn = number
+            while live and self._turn(live, turn):
+                turn += 1
+                with self._guard:
+                    seen, live = self._round, list(self._live)
 
-    def _drive(self, live: Live) -> None:
-        """Do what a run needs until nothing of it is due."""
+    def _turn(self, live: Sequence[Live], turn: int) -> bool:
+        """Every run once, beginning with another one each time. Answers whether more may be due."""
+        at = turn % len(live)
+        found = [
+            self._guarded(f"upload run {one.job}", lambda one=one: self._drive(one))  # type: ignore[misc]
+            for one in (*live[at:], *live[:at])
+        ]
+        return any(found)
+
+    def _drive(self, live: Live) -> bool:
+        """Do what a run needs until nothing of it is due; beside other runs one chunk of it, so that none
+        holds all threads. Answers whether more may be due."""
         if not live.filled and not live.stopping and not self._lay_down(live.job):
-            return
+            return False
         terms = Terms.of(live.options, dry_run=live.dry_run, confirm_s=self.settings.tracking_confirm_s)
         while not self.stopping.is_set() and self._patient(live.account):
             items = self._claim(live)
@@ -177,8 +192,11 @@ class Crew:
             finally:
                 with self._guard:
                     self._held.discard(items[0].chunk)
+            if len(self._live) > 1:
+                return True
         while close(live.job) == "more":
             pass
+        return False
 
     def _lay_down(self, job: int) -> bool:
         """Lay a run's orders down. False: another thread or process is at it."""

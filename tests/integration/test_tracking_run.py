@@ -233,6 +233,23 @@ def test_a_cancelled_run_stops_within_seconds_and_its_orders_wait_on(
     up.assert_each_once(100)
 
 
+def test_more_runs_than_threads_share_them_and_each_can_be_cancelled(
+    up: Uploading, crew: Crew, playauto: PlayAuto
+) -> None:
+    names = ("default", "b", "c")
+    for name in names:
+        up.account(name=name, batch_size=1)
+    up.orders(240)
+    up.db.execute("UPDATE orders SET account = (ARRAY['default', 'b', 'c'])[1 + id % 3]")
+    playauto.rules.latency_s = 0.1
+    jobs = [up.start(account=name, dry_run=True) for name in names]
+    crew.wake()
+    eventually(lambda: all(up.job(one).skipped for one in jobs), 6)
+    assert tracking.cancel(up.db, jobs[2], who="mina") == "cancelled"
+    assert up.until_over(jobs[2], 6).reason == "cancelled"
+    assert [up.job(one).status for one in jobs[:2]] == ["running", "running"]
+
+
 def test_a_dry_run_changes_nothing_and_groups_what_is_wrong(
     up: Uploading, crew: Crew, playauto: PlayAuto
 ) -> None:
