@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _LOOK_S = 0.5
 _LINE_S = 10.0
-_UNTAKEN_S = 15.0  # a worker takes a run up within a second
+_STILL_S = 15.0  # a worker takes a run up within a second
 
 
 def found(db: psycopg.Connection[Any], job: int) -> Job:
@@ -44,18 +44,29 @@ def watch(job: int) -> None:
 
 def follow(job: int) -> Job:
     """Show how far it is until it has ended; answers how."""
-    began, warned = clock().monotonic(), False
+    still_since, counts, warned = clock().monotonic(), (-1, -1), False
     with ledger() as db, _shown() as show:
         while True:
             one = found(db, job)
-            if one.completed_at is not None:
-                show(one)
-                return one
             show(one)
-            if not warned and not one.filled and not one.total and clock().monotonic() - began > _UNTAKEN_S:
-                warned = True
-                note("No worker has taken it up. Start one (`make up`), or look at `jeongsi doctor`.")
+            if one.completed_at is not None:
+                return one
+            if (now := (one.total, one.success + one.failed + one.skipped)) != counts:
+                still_since, counts = clock().monotonic(), now
+            if not warned and clock().monotonic() - still_since > _STILL_S:
+                warned = _warn_of_no_worker()
             clock().wait(_LOOK_S)
+
+
+def _warn_of_no_worker() -> bool:
+    """Say it if nobody takes up runs; a run that only waits for PlayAuto moves as little."""
+    from ops.cli.tracking_looks import workers
+
+    seen = workers()
+    if seen.level == "ok":
+        return False
+    note(f"It stands still: {seen.found}. To do: {seen.todo}.")
+    return True
 
 
 @contextmanager

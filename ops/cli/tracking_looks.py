@@ -117,14 +117,14 @@ def why(account: AccountOption = "default", as_json: Json = False) -> None:
     with ledger() as db:
         answer = ask(db, account)
         login = login_state(db, account) if answer.account else "none"
-    workers = _workers()
+    workers_ = workers()
     if as_json:
-        print_json(as_plain(answer) | {"login": login, "workers": asdict(workers)})
+        print_json(as_plain(answer) | {"login": login, "workers": asdict(workers_)})
     else:
-        because(account, answer, login, workers)
+        because(account, answer, login, workers_)
 
 
-def _workers() -> Finding:
+def workers() -> Finding:
     """Who takes from the queue of uploads, as the doctor sees it."""
     import redis
 

@@ -92,6 +92,33 @@ def test_a_run_with_failed_orders_ends_with_1_and_says_what_to_do(db: Any, ledge
     assert "tracking redrive" in said.out
 
 
+def test_a_run_that_nobody_takes_up_is_told_to_whoever_watches(
+    db: Any, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ops.cli.tracking_follow._STILL_S", 0.2)
+    orders(db, 1)
+    job = begun(db)
+    told, said = threading.Event(), list[str]()
+
+    def note(text: str) -> None:
+        said.append(text)
+        told.set()
+
+    monkeypatch.setattr("ops.cli.tracking_follow.note", note)
+
+    def work() -> None:
+        told.wait(10)
+        with databases.connect(ledger_url) as other:
+            worked(other, job, GOOD)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert jeongsi("tracking", "job", job, "--follow").code == 0
+    thread.join()
+    assert "no worker takes from it" in said[0]
+    assert "celery -A workers worker -Q tracking" in said[0]
+
+
 def test_a_run_that_is_not_watched_says_how_to_watch_it(db: Any) -> None:
     orders(db, 1)
     said = jeongsi("tracking", "run", "--no-wait", "--key", "k")
