@@ -21,7 +21,7 @@ from gateways.playauto.values import (
     Stored,
 )
 from models.ledger.tracking_worker import Item, Mark, Word
-from tasks.tracking.rulings import explained
+from tasks.tracking.rulings import explained, row_of
 from tasks.tracking.terms import (
     BUSY_S,
     MISSES_IN_DOUBT,
@@ -64,7 +64,7 @@ def instructed(item: Item, outcome: InstructOutcome, terms: Terms) -> Word | Non
     match outcome:
         case Instructed():
             return None
-        case Refused(bundle_nos=named) if named:
+        case Refused(bundle_nos=named) if row_of(item).bundle_no in named:
             return None  # its state has moved on; setInvoice says what of it holds
         case InDoubt(reason=reason) if item.misses >= max(terms.retry_count, UNCONFIRMED_MOST):
             message = f"PlayAuto never confirmed that the order is to be shipped (출고지시): {reason}"
@@ -72,9 +72,11 @@ def instructed(item: Item, outcome: InstructOutcome, terms: Terms) -> Word | Non
         case InDoubt(reason=reason):  # counted like a look without an answer: it holds nothing back
             wait_s = backoff_s(item.misses + 1)
             return Word(item.id, "later", "miss", None, wait_s, "in_doubt", reason)
-        case Refused(code="e2009") if item.misses < terms.retry_count:
-            wait_s = backoff_s(item.misses + 1)  # another one of the chunk is new no more
-            return Word(item.id, "later", "miss", None, wait_s, "e2009", explained("e2009"))
+        case Refused(code=code, bundle_nos=named) if (named or code == "e2009") and item.misses < max(
+            terms.retry_count, UNCONFIRMED_MOST
+        ):  # said of another one of the chunk; the next look sorts them out
+            wait_s = backoff_s(item.misses + 1)
+            return Word(item.id, "later", "miss", None, wait_s, code, explained(code))
         case _:
             return _again(item, item.misses + 1, outcome, terms, mark="miss")
 
@@ -117,6 +119,15 @@ def patience(outcome: object) -> InDoubt | None:
         busy = InDoubt(outcome.code, 429, outcome.retry_after_s)
         return busy if outcome.code == "http_429" else None
     return outcome if isinstance(outcome, InDoubt) and outcome.http_status == 429 else None
+
+
+def is_of_some_order(outcome: object) -> bool:
+    """Whether the whole call was refused for good because of one of its orders: the others hear it for
+    nothing, so that a part of them is worth a call of its own."""
+    if not isinstance(outcome, Refused) or not outcome.whole:
+        return False
+    known = BY_CODE.get(outcome.code)
+    return known is not None and known.effect == "final" and known.code.startswith("e20")
 
 
 def shut(outcome: object) -> Refused | None:

@@ -22,9 +22,9 @@ from runtime.events import Event, emit
 from runtime.failpoints import hit
 from tasks.tracking import answers
 from tasks.tracking.checks import faults
+from tasks.tracking.parcels import as_parcels, bundles_of, halves
 from tasks.tracking.rulings import (
     Act,
-    as_parcels,
     counts_since,
     is_partly_set,
     rehearsed,
@@ -132,28 +132,24 @@ class Chunk:
         if stored and self._terms.send_to_shop:
             self._send(stored)
 
-    def _instruct(self, ids: Sequence[int]) -> list[int]:
-        """Move new orders on; answers those that may get their number now. A bundle that is new no more
-        (e2009) is left out once: what PlayAuto names is not ours to guess about."""
-        bundles = self._bundles(ids)
+    def _instruct(self, ids: Sequence[int], *, again: bool = True) -> list[int]:
+        """Move new orders on; answers those that may get their number now. Parcels that are new no more
+        (e2009) are left out once: what PlayAuto names is not ours to guess about."""
         write_by = self._pass("instruct", ids)
         hit("upload.instructing")
-        outcome = self._means.client.instruct(bundles, write_by=write_by)
+        outcome = self._means.client.instruct(self._bundles(ids), write_by=write_by)
         hit("upload.instructed")
-        if isinstance(outcome, Refused) and outcome.bundle_nos:
-            rest = [one for one in bundles if one not in outcome.bundle_nos]
-            if not rest:
-                return list(ids)
-            outcome = self._means.client.instruct(rest, write_by=self._pass("instruct", ids))
-        going: list[int] = []
-        for one in ids:
-            word = answers.instructed(self._items[one], outcome, self._terms)
-            if word is None:
-                going.append(one)
-            else:
-                self._say([word])
         self._note(outcome)
-        return going
+        named = set(outcome.bundle_nos) if isinstance(outcome, Refused) else set()
+        moved = [one for one in ids if row_of(self._items[one]).bundle_no in named]
+        rest = [one for one in ids if row_of(self._items[one]).bundle_no not in named]
+        if moved and rest and again:
+            return [*moved, *self._instruct(rest, again=False)]
+        if not moved and answers.is_of_some_order(outcome) and len(parts := self._parts(ids)) > 1:
+            return [one for part in parts for one in self._instruct(part)]
+        words = {one: answers.instructed(self._items[one], outcome, self._terms) for one in ids}
+        self._say([one for one in words.values() if one is not None])
+        return [one for one, word in words.items() if word is None]
 
     def _set(self, ids: Sequence[int], *, overwrite: bool) -> list[int]:
         """Store numbers; answers the orders that PlayAuto has stored."""
@@ -167,6 +163,8 @@ class Chunk:
             write_by=write_by,
         )
         hit("upload.set")
+        if any(map(answers.is_of_some_order, outcomes.values())) and len(parts := self._parts(ids)) > 1:
+            return [one for part in parts for one in self._set(part, overwrite=overwrite)]
         going: list[int] = []
         for one in ids:
             item = self._items[one]
@@ -187,19 +185,25 @@ class Chunk:
         at again."""
         self._say([answers.stored(self._items[one]) for one in ids])
         shown = self._that_fit([one for one in ids if self._orders_of([one])])
-        orders = self._orders_of(shown)
-        if not orders:
-            return
-        write_by = self._pass("send", shown)
+        if shown:
+            self._pass_on(shown)
+
+    def _pass_on(self, ids: Sequence[int]) -> None:
+        orders = self._orders_of(ids)
+        write_by = self._pass("send", ids)
         hit("upload.sending")
         outcome = self._means.client.send_invoices(orders, self._means.callback_url, write_by=write_by)
         hit("upload.sent")
+        if answers.is_of_some_order(outcome) and len(parts := self._parts(ids)) > 1:
+            self._keep([Word(one, "stay", "unsent", "send") for one in ids])
+            for part in parts:
+                self._pass_on(part)
+            return
         if outcome.kind == "jobs_started":
             works = outcome.work_nos
-            database.retrying(lambda db: ledger.works_begun(db, self._number, works, shown))
+            database.retrying(lambda db: ledger.works_begun(db, self._number, works, ids))
         self._note(outcome)
-        for one in shown:
-            self._said[one] = answers.sent(self._items[one], outcome, self._terms)
+        self._say([answers.sent(self._items[one], outcome, self._terms) for one in ids])
 
     def _pass(self, step: str, ids: Sequence[int]) -> float:
         """The point of no return; answers until when the request may be written."""
@@ -220,6 +224,14 @@ class Chunk:
     def _note(self, outcome: object) -> None:
         self._busy = self._busy or answers.patience(outcome)
         self._stopped = self._stopped or answers.shut(outcome)
+
+    def _keep(self, words: Sequence[Word]) -> None:
+        """Tell the ledger of orders that the chunk goes on with."""
+        if not database.retrying(
+            lambda db: ledger.record(db, self._number, self._means.owner, words),
+            attempts=1,  # a second run of it would count twice
+        ):
+            raise Lost("fenced")
 
     def _let_go(self) -> None:
         """What no word was said of goes back as it is."""
@@ -243,7 +255,10 @@ class Chunk:
         return [replace(one, wait_s=waits[row_of(self._items[one.id]).bundle_no]) for one in words]
 
     def _bundles(self, ids: Sequence[int]) -> list[str]:
-        return list(dict.fromkeys(row_of(self._items[one]).bundle_no for one in ids))
+        return bundles_of([self._items[one] for one in ids])
+
+    def _parts(self, ids: Sequence[int]) -> list[list[int]]:
+        return halves([self._items[one] for one in ids])
 
     def _that_fit(self, ids: Sequence[int]) -> list[int]:
         """As many whole parcels as one request takes; a parcel may hold several orders."""

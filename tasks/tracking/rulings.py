@@ -6,8 +6,7 @@ somebody else entered are one case: what PlayAuto shows decides, and nothing is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -37,36 +36,6 @@ def row_of(item: Item) -> InvoiceRow:
     return InvoiceRow(
         (item.bundle_no or "").strip(), item.carrier_code.strip(), normalise(item.tracking_number)
     )
-
-
-def as_parcels(items: Sequence[Item]) -> list[Item]:
-    """Orders of one parcel know together what was done to it: what was sent for one was sent for all."""
-    parcels: dict[str, list[Item]] = {}
-    for one in items:
-        parcels.setdefault(row_of(one).bundle_no or f"order {one.id}", []).append(one)
-    return [told for parcel in parcels.values() for told in _agreed(parcel)]
-
-
-def _agreed(parcel: Sequence[Item]) -> Sequence[Item]:
-    if len(parcel) == 1:
-        return parcel
-    sent = [one.sent_s for one in parcel if one.sent_s is not None]
-    kept = [one.stored_s for one in parcel if one.stored_s is not None]
-    return [
-        replace(
-            one,
-            tries=max(other.tries for other in parcel),
-            misses=max(other.misses for other in parcel),
-            looks=max(other.looks for other in parcel),
-            overwrite=any(other.overwrite for other in parcel),
-            error_code=next((other.error_code for other in parcel if other.error_code), None),
-            exposed=any(other.exposed for other in parcel),
-            sends=max(other.sends for other in parcel),
-            sent_s=min(sent) if sent else None,
-            stored_s=max(kept) if kept else None,
-        )
-        for one in parcel
-    ]
 
 
 def ruling(item: Item, orders: Collection[Order], terms: Terms, since: datetime | None = None) -> Word | Act:

@@ -22,6 +22,7 @@ from tests.support.sending_fixtures import (  # noqa: F401 - fixtures
     sending,
     sending_database,
 )  # fmt: skip
+from tests.support.upload_fixtures import crew, up  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="session")

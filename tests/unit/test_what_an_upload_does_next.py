@@ -21,6 +21,7 @@ from gateways.playauto.values import (
 )
 from models.ledger.tracking_worker import Item, Word
 from tasks.tracking import answers
+from tasks.tracking.parcels import halves
 from tasks.tracking.rulings import Act, counts_since, is_partly_set, rehearsed, ruling
 from tasks.tracking.terms import Terms, backoff_s, look_again_s
 
@@ -205,6 +206,7 @@ def test_the_answer_to_passing_a_number_on(one: Item, outcome: Any, what: str, m
         (Instructed(), None),
         (Refused("e2009", "", retryable=False, whole=True, bundle_nos=("B",)), None),
         (Refused("e2009", "", retryable=False, whole=True), "later"),
+        (Refused("e2009", "", retryable=False, whole=True, bundle_nos=("C",)), "later"),
         (InDoubt("timeout"), "later"),
         (NEVER, "failed"),
     ],
@@ -212,6 +214,20 @@ def test_the_answer_to_passing_a_number_on(one: Item, outcome: Any, what: str, m
 def test_the_answer_to_an_instruction(outcome: Any, what: str | None) -> None:
     word = answers.instructed(item(), outcome, TERMS)
     assert (word.what if word else None) == what
+
+
+def test_only_a_refusal_for_one_of_the_orders_has_the_others_tried_again() -> None:
+    assert answers.is_of_some_order(Refused("e2061", "", retryable=False, whole=True))
+    for of_all in ("e1006", "400", "e2999", "e2043"):
+        assert not answers.is_of_some_order(Refused(of_all, "", retryable=False, whole=True))
+    assert not answers.is_of_some_order(NEVER)
+    assert not answers.is_of_some_order(InDoubt("timeout"))
+
+
+def test_what_is_tried_in_halves_keeps_its_parcels_whole() -> None:
+    items = [item(id=n, bundle_no=bundle) for n, bundle in enumerate("ABACB")]
+    assert halves(items) == [[0, 2], [1, 3, 4]]
+    assert halves(items[::2][:2]) == [[0, 2]]
 
 
 def test_an_instruction_that_is_never_confirmed_fails_in_the_end() -> None:

@@ -184,7 +184,7 @@ class PlayAuto:
         if body.get("work_type") != "SEND_INVOICE" or not isinstance(numbers, list) or not numbers:
             raise Wrong("400", "work_type, list는 필수입니다.")
         url, works = _callback(body), []
-        for shop, chosen in by_shop(listed(self.orders, numbers, self.rules.list_takes)).items():
+        for shop, chosen in by_shop(listed(self.orders, numbers, self.rules)).items():
             if effect:
                 job = self.jobs.add("송장전송", shop, url, self._sending(chosen))
                 works.append({"work_no": job.work_no, "shop_cd": shop[0], "shop_id": shop[2]})

@@ -29,6 +29,8 @@ class PlayAutoRules:
     read_lag_s        what was written stays invisible to reads for so long
     pad_bytes         each row of /orders is longer by so much, to reach e1017
     rows_max, answer_max_bytes    e2044 and e1017 beyond these
+    names_bundles     a refused instruction names the bundles that are the reason (bundle_codes)
+    merged            uniqs that /orders shows and SEND_INVOICE does not know: e2061 for the whole call
     transient_tries   a bundle that was seeded with e2043 refuses so often, then takes the number
     job_delay_s       from SEND_INVOICE to its effect
     job_fails, job_lost           shares of jobs that fail, and that never do or say anything
@@ -55,6 +57,8 @@ class PlayAutoRules:
     pad_bytes: int = 0
     rows_max: int = ROWS_MAX
     answer_max_bytes: int = ANSWER_MAX_BYTES
+    names_bundles: bool = True
+    merged: set[str] = field(default_factory=set)
     transient_tries: int = 1
     job_delay_s: float = 0.2
     job_fails: float = 0.0

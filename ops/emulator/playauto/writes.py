@@ -43,13 +43,17 @@ class Writer:
         codes = body.get("bundle_codes")
         bundles = self._in_range(body) if not codes else [str(one) for one in codes]
         if unknown := [one for one in bundles if not self._orders.bundle(one)]:
-            raise Wrong("e2005", MESSAGES["e2005"], bundle_codes=unknown)
+            raise self._named("e2005", unknown)
         old = [one for one in bundles if any(order.ord_status != NEW for order in self._orders.bundle(one))]
         if old:
-            raise Wrong("e2009", MESSAGES["e2009"], bundle_codes=old)
+            raise self._named("e2009", old)
         for bundle_no in bundles:
             self._write("instruction", bundle_no, ord_status=TO_SHIP)
         return {"results": "성공"}
+
+    def _named(self, code: str, bundles: list[str]) -> Wrong:
+        named = {"bundle_codes": bundles} if self._rules.names_bundles else {}
+        return Wrong(code, MESSAGES[code], **named)
 
     def set_invoice(self, body: dict[str, Any]) -> list[dict[str, Any]]:
         """PUT /order/setInvoice: a row for each bundle, in the order of the request."""
@@ -142,7 +146,7 @@ def by_shop(orders: list[Order]) -> dict[tuple[str, str, str], list[Order]]:
     return shops
 
 
-def listed(orders: Orders, numbers: list[Any], takes: str) -> list[Order]:
+def listed(orders: Orders, numbers: list[Any], rules: PlayAutoRules) -> list[Order]:
     """The orders that a SEND_INVOICE list names. Raises Wrong for one that it does not know."""
     read: dict[str, Callable[[str], list[Order]]] = {
         "uniq": lambda number: orders.found("uniq", number),
@@ -151,7 +155,7 @@ def listed(orders: Orders, numbers: list[Any], takes: str) -> list[Order]:
     }
     found: dict[int, Order] = {}
     for number in map(str, numbers):
-        if not (named := read[takes](number)):
+        if number in rules.merged or not (named := read[rules.list_takes](number)):
             raise Wrong("e2061", MESSAGES["e2061"])
         found |= {one.n: one for one in named}
     return list(found.values())
