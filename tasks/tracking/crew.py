@@ -120,16 +120,20 @@ class Crew:
         for slot in database.retrying(ledger.due_slots):
             self.open(slot)
         live = database.retrying(ledger.agenda)
-        # A step of it each round: the threads may be in other runs for long, and leases are to be renewed.
-        ending = [close(one.job) for one in live if one.stopping]
         self._show(live)
         if live:
             with self._guard:
                 self._live, self._round = live, self._round + 1
                 self._guard.notify_all()
+        more = self._end([one.job for one in live if one.stopping])
         due = [one.due_in_s for one in live if one.due_in_s is not None and not one.stopping]
-        due += [0.0] * ending.count("more")
-        return min([ROUND_S, *(max(one, 0.05) for one in due)])
+        return min([ROUND_S, *(max(one, 0.05) for one in (*due, *more))])
+
+    def _end(self, jobs: Sequence[int]) -> list[float]:
+        """End runs that are to stop, since the threads may be in others for long: a step in each round, so
+        that leases are renewed meanwhile. Answers a wait for each that needs another one."""
+        said = [self._guarded(f"end of upload run {one}", lambda one=one: close(one)) for one in jobs]  # type: ignore[misc]
+        return [0.0 for one in said if one == "more"]
 
     def _renew(self) -> None:
         with self._guard:

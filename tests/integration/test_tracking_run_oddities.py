@@ -10,6 +10,7 @@ from ops.emulator import Emulator, Rule
 from ops.emulator.playauto import PlayAuto
 from tasks.tracking.crew import Crew
 from tests.support.uploading import Uploading
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -124,3 +125,28 @@ def test_a_cancelled_order_of_a_parcel_is_not_passed_on(
     playauto.rules.merged = {gone.uniq}  # so that naming it would be refused
     assert up.until_over(up.start()).success == 2
     assert playauto.changes.summary()["sent"] == 2
+
+
+def test_a_number_is_known_as_stored_though_the_run_is_cancelled_right_after_it(
+    up: Uploading, crew: Crew, playauto: PlayAuto
+) -> None:
+    """The request that stores comes before the one that replaces, and the run is stopped between them."""
+    up.account(overwrite=True)
+    up.orders(2)
+    for one in playauto.orders.bundle(up.value("SELECT bundle_no FROM orders WHERE order_no = 'O-2'")):
+        playauto.orders.change(one, playauto.now(), carr_no="5", invoice_no="777777777777")
+    playauto.rules.latency_s = 0.5
+    number = up.start()
+    eventually(lambda: playauto.changes.summary()["stored"] == 1, 10)
+    assert tracking.cancel(up.db, number, who="mina") == "cancelled"
+    up.until_over(number, 10)
+    said = dict(
+        up.db.execute(
+            "SELECT order_no, error_message FROM tracking_upload_details WHERE job_id = %s", (number,)
+        ).fetchall()
+    )
+    assert said == {
+        "O-1": "PlayAuto has the number; it was not passed on to the shop",
+        "O-2": "not begun",
+    }
+    assert playauto.changes.summary()["overwritten"] == 0
