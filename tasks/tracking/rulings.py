@@ -56,7 +56,8 @@ def counts_since(item: Item, claimed_at: datetime) -> datetime | None:
     if not item.overwrite or not item.tries:
         return None
     ago = item.stored_s or 0.0  # 0: the answer to the overwrite was lost, no sending proves anything yet
-    if item.sent_s is not None and ago <= item.sent_s <= ago + ONE_CARRY_S:
+    died = item.stored_s is None and item.step in ("send", "confirm")  # after it passed our number on
+    if item.sent_s is not None and (died or ago <= item.sent_s <= ago + ONE_CARRY_S):
         ago = item.sent_s  # the ledger heard of the storing only after the sending that followed it
     return (claimed_at - timedelta(seconds=ago)).replace(microsecond=0)
 

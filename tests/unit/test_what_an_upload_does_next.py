@@ -151,6 +151,8 @@ def test_after_an_overwrite_only_a_later_sending_counts() -> None:
     assert counts_since(kept, now) == SENT_AT + dt.timedelta(seconds=90)
     assert counts_since(replace(kept, sent_s=12.0), now) == SENT_AT + dt.timedelta(seconds=88)
     assert counts_since(replace(kept, sent_s=500.0), now) == SENT_AT + dt.timedelta(seconds=90)
+    died = replace(replaced, step="send", sends=1, sent_s=70.0)
+    assert counts_since(died, now) == SENT_AT + dt.timedelta(seconds=30)
     assert ruling(kept, shown(NUMBER, sent=True), TERMS, counts_since(kept, now)) is Act.SEND
     earlier = replace(kept, stored_s=101.0)
     word = ruling(earlier, shown(NUMBER, sent=True), TERMS, counts_since(earlier, now))
