@@ -96,7 +96,7 @@ class Case(NamedTuple):
     behave: Behaviour
     kind: str
     reason: str
-    status: int | None = None
+    status: int | tuple[int | None, ...] | None = None
 
 
 def said(status: str, body: bytes, content_type: str = "application/json", *headers: str) -> Behaviour:
@@ -118,8 +118,9 @@ CASES = [
     Case("status line only", once(b"HTTP/1.1 200 OK\r\n"), "unknown", "not_the_provider", 200),
     Case("status line drips", drips(b"HTTP/1.1 200 OK\r\n\r\n"), "unknown", "deadline"),
     Case(
+        # Cut off in the middle of a line the status may be lost with it: it tells nothing that counts.
         "headers drip", once(b"HTTP/1.1 200 OK\r\n", *[b"X-A: 1\r\n"] * 20, pause_s=0.05),
-        "unknown", "deadline", 200,
+        "unknown", "deadline", (200, None),
     ),
     Case(
         "headers stop",
@@ -186,7 +187,8 @@ def test_an_answer_becomes_the_outcome_that_it_proves(case: Case) -> None:
     started = clock().monotonic()
     with RawServer(case.behave) as server:
         outcome = send_over(server)
-        assert (outcome.kind, outcome.reason, outcome.http_status) == (case.kind, case.reason, case.status)
+        assert (outcome.kind, outcome.reason) == (case.kind, case.reason)
+        assert outcome.http_status in (case.status if isinstance(case.status, tuple) else (case.status,))
         assert server.connections == 1
         assert len(server.requests) == 1, "sent once, whatever came back"
     assert clock().monotonic() - started < DEADLINE_S + 1
