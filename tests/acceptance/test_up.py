@@ -104,6 +104,7 @@ def test_a_second_up_on_the_same_folder_is_refused_and_ctrl_c_stops_the_first_wi
     assert [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
 
 
+@pytest.mark.crash
 def test_what_a_killed_up_left_is_cleaned_up_and_the_next_goes_on_where_it_was(home: Path) -> None:
     up = Up(home)
     up.wait_until("up after")
