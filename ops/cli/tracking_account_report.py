@@ -31,7 +31,8 @@ def listed(found: list[tuple[AccountRow, str]]) -> None:
         ("account", "state", "when", "next run", "last run", "waiting", "no code", "login", "carriers"),
         [
             (one.account, "on" if one.enabled else "off", in_words(one), local(one.next_run_at, one.tz),
-             _last(one), one.waiting, one.without_code or None, _login(one, login), one.carriers or "none")
+             _last(one), one.waiting, one.without_code or None, login_in_words(login, own=one.own_login),
+             one.carriers or "none")
             for one, login in found
         ],
         empty="There is no account yet. Add one: `jeongsi tracking account add --help`.",
@@ -49,7 +50,8 @@ def shown(one: AccountRow, login: str, silenced: Mapping[str, str]) -> None:
         "waiting": f"{one.waiting} orders",
         "no code": f"{one.without_code} orders with a number, but no carrier that PlayAuto knows"
         if one.without_code else None,
-        "login": _login(one, login), "carriers": f"{one.carriers}{seen}", "retries": one.retry_count,
+        "login": login_in_words(login, own=one.own_login), "carriers": f"{one.carriers}{seen}",
+        "retries": one.retry_count,
         "grace": f"{one.grace_seconds} s", "orders a request": one.batch_size,
         **{name.replace("_", " "): "yes" if getattr(one, name) else "no" for name in _SWITCHES},
         "odd numbers": {"warn": "are uploaded", "hold": "are held back"}[one.number_policy],
@@ -74,8 +76,9 @@ def described(one: AccountRow, login: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _login(one: AccountRow, login: str) -> str:
-    return f"{'own' if one.own_login else 'settings'}, {_LOGIN[login]}" if login != "none" else "none"
+def login_in_words(login: str, *, own: bool) -> str:
+    """What is known of an account's login, and whether it is its own or the settings'."""
+    return f"{'own' if own else 'settings'}, {_LOGIN[login]}" if login != "none" else "none"
 
 
 def _last(one: AccountRow) -> str:

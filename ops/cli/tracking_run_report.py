@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from ops.cli.output import facts, iso, local, say, table
+from ops.cli.tracking_account_report import login_in_words
 
 if TYPE_CHECKING:
     from models.queries.tracking import Conflict, Detail, ErrorGroup, Job, Why
@@ -25,12 +26,6 @@ _REASON: Final = {
 }
 #: What a dry run says of orders that have nothing wrong.
 _NO_ERROR: Final = ("would_upload", "would_send", "already_uploaded")
-_LOGIN: Final = {
-    "none": "none: neither of its own nor in the settings",
-    "unreadable": "sealed with another key",
-    "logged in": "works",
-    "not tried": "not tried lately: `jeongsi tracking account check`",
-}
 _HINDRANCE: Final = {
     "no_account": ("There is no such account.", "Add it: `jeongsi tracking account add`."),
     "held": ("Nothing may leave this database until a person releases it.", "See `jeongsi instance`."),
@@ -124,7 +119,7 @@ def because(account: str, answer: Why, login: str, workers: Finding) -> None:
             "account": one.account, "state": "on" if one.enabled else "off",
             "waiting": f"{answer.pending:,} orders", "next run": local(one.next_run_at, one.tz) or "none",
             "last run": f"{_clock(last.started_at)}, {_status(last)}: {_counts(last)}" if last else "none",
-            "login": _LOGIN.get(login, login), "workers": workers.found,
+            "login": login_in_words(login, own=one.own_login), "workers": workers.found,
             "under way": _under_way(answer), "broken": one.error_reason,
             "last error": _top(answer.top_error) if answer.top_error else None,
         })  # fmt: skip

@@ -53,12 +53,3 @@ def seen(job: int) -> dict[str, Any] | None:
         return None
     found: dict[str, Any] | None = json.loads(str(raw)) if raw else None
     return found
-
-
-def holder(account: str) -> int | None:
-    """The run that an account is in, as Redis shows it."""
-    try:
-        raw = lock_redis().get(redis_keys.tracking_account(account))
-    except redis.RedisError:
-        return None
-    return int(str(raw)) if raw else None

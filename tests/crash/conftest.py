@@ -11,6 +11,7 @@ from tests.support.sending_fixtures import (  # noqa: F401 - fixtures
     sending,
     sending_database,
 )
+from tests.support.upload_fixtures import up  # noqa: F401 - fixtures
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,8 +18,6 @@ from ops.emulator.playauto import PlayAuto
 from runtime import failpoints
 from runtime.settings import get_settings
 from tasks.tracking.crew import Crew
-from tests.support import databases
-from tests.support.environment import clear_caches
 from tests.support.hinting import Hinting
 from tests.support.processes import Processes
 from tests.support.uploading import SCALED, Uploading
@@ -31,17 +28,6 @@ QUIET = ("-c", "2", "--without-gossip", "--without-mingle")
 ACCOUNTS = ("default", "둘", "셋")
 ORDERS = 60
 RECOVERY_S = 30.0
-
-
-@pytest.fixture
-def up(
-    scaled_env: dict[str, str], emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Uploading]:
-    for name, value in {**SCALED, "PLAYAUTO_API_URL": f"{emulator.url}/playauto"}.items():
-        monkeypatch.setenv(name, value)
-    clear_caches()
-    with databases.connect(scaled_env["DATABASE_URL"]) as db:
-        yield Uploading(db, emulator.playauto())
 
 
 @pytest.fixture

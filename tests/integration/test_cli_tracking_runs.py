@@ -248,7 +248,7 @@ def test_why_an_account_does_not_upload(db: Any) -> None:
     said = jeongsi("tracking", "why")
     assert "It is off: it uploads by hand only." in said.out
     assert "no worker takes from it" in said.out
-    assert "none: neither of its own nor in the settings" in said.out
+    assert "login       none" in said.out
     assert "No order waits." in said.out
     assert "jeongsi tracking account resume default" in said.out
     orders(db, 1)
